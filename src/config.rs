@@ -1,0 +1,188 @@
+//! Configuration: built-in defaults, file, environment and flags merged into one checked, typed [`Config`].
+//!
+//! Every key stands in `config/default.toml` with its unit, limit and reason; that file *is* the default.
+
+mod check;
+mod merge;
+
+pub use check::EMBEDDED;
+pub use merge::{ConfigError, Overrides};
+
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
+/// The built-in defaults, as `tickcast default-config` prints them.
+pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
+
+/// Everything that can be set. Field names, units and limits: see `config/default.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "config/default.toml explains each key once, where its reader looks")]
+pub struct Config {
+    pub server: Server,
+    pub session: Session,
+    pub delivery: Delivery,
+    pub ops: Ops,
+    pub ring: Ring,
+    pub engine: Engine,
+    pub intake: Intake,
+    pub metrics: Metrics,
+    pub log: Log,
+    pub exchange: Exchange,
+    pub venues: Vec<Venue>,
+}
+
+/// The public door.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Server {
+    pub listen: SocketAddr,
+    pub shards: usize,
+    pub shard_cores: Vec<usize>,
+    pub reuse_port: bool,
+    pub backlog: i32,
+    pub handshake_timeout_ms: u64,
+    pub request_bytes_max: usize,
+    pub pending_max: usize,
+    pub connects_per_five_minutes: u32,
+    pub exempt_loopback: bool,
+    pub rest_weight_per_minute: u32,
+}
+
+/// One client connection.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Session {
+    pub streams_max: usize,
+    pub messages_per_second: u32,
+    pub messages_burst: u32,
+    pub ping_interval_ms: u64,
+    pub pong_timeout_ms: u64,
+    pub lifetime_ms: u64,
+    pub message_bytes_max: usize,
+    pub unknown_bytes_max: usize,
+    pub outbox_bytes_max: usize,
+    pub close_timeout_ms: u64,
+}
+
+/// How updates leave.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Delivery {
+    pub flush_delay_ms_max: u64,
+}
+
+/// The operators' door.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Ops {
+    pub listen: SocketAddr,
+}
+
+/// The ring between the halves.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Ring {
+    pub slots: usize,
+    pub bytes: usize,
+}
+
+/// The ingest loop.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Engine {
+    pub trade_refill_wait_ms: u64,
+    pub join_diffs_max: usize,
+    pub snapshot_levels_first: u32,
+    pub snapshot_levels_deep: u32,
+}
+
+/// Connections to venues.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Intake {
+    pub connect_timeout_ms: u64,
+    pub rest_timeout_ms: u64,
+    pub backoff_first_ms: u64,
+    pub backoff_max_ms: u64,
+    pub healthy_after_ms: u64,
+    pub silence_max_ms: u64,
+    pub stale_after_ms: u64,
+    pub lifetime_ms: u64,
+    pub frame_bytes_max: usize,
+    pub rest_weight_percent: u32,
+}
+
+/// What is measured.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Metrics {
+    pub symbols: Vec<String>,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Log {
+    pub level: String,
+}
+
+/// The simulated exchange.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Exchange {
+    pub listen: SocketAddr,
+    pub seed: u64,
+    pub rate: u32,
+    pub gap_per_minute: f64,
+    pub duplicate_per_minute: f64,
+    pub reorder_per_minute: f64,
+    pub stall_per_minute: f64,
+    pub disconnect_per_minute: f64,
+    pub malformed_per_minute: f64,
+    pub stale_snapshot_per_minute: f64,
+    pub rate_limit_per_minute: f64,
+}
+
+/// One venue.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Venue {
+    pub name: String,
+    pub kind: String,
+    pub ws_url: String,
+    pub rest_url: String,
+    pub symbols: Vec<String>,
+    #[serde(default = "one")]
+    pub connections: u32,
+    #[serde(default = "thousand")]
+    pub book_depth: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn thousand() -> u32 {
+    1000
+}
+
+impl Config {
+    /// The built-in defaults.
+    ///
+    /// # Panics
+    /// Never: a test loads them.
+    pub fn embedded() -> Self {
+        Self::load(&Overrides::default()).expect("config/default.toml is checked by a test")
+    }
+
+    /// Merges the defaults, `overrides.file`, the given environment and the given settings, and checks the result.
+    ///
+    /// # Errors
+    /// One clear line for the first thing that is wrong: the key, what it has to be, and the nearest valid name.
+    pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
+        let config = merge::merge(DEFAULT_TOML, overrides)?;
+        check::check(&config)?;
+        Ok(config)
+    }
+}

@@ -1,0 +1,106 @@
+//! Limits and relations between values that types cannot hold.
+
+use std::fmt::Display;
+
+use super::{Config, ConfigError, Venue};
+
+/// Names of ours in paths: a venue that took one could not be reached.
+const RESERVED: [&str; 14] = [
+    "ws", "stream", "api", "ws-api", "docs", "sbe", "metrics", "livez", "readyz", "status", "admin", "assets", "index",
+    "favicon",
+];
+
+/// The address of a venue that the simulated exchange inside this process stands in for.
+pub const EMBEDDED: &str = "embedded";
+
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    let Config { server, session, ring, engine, intake, exchange, .. } = config;
+    range("server.shards", server.shards, 0, 64)?;
+    range("server.backlog", server.backlog, 1, i32::MAX)?;
+    range("server.handshake_timeout_ms", server.handshake_timeout_ms, 100, 600_000)?;
+    range("server.request_bytes_max", server.request_bytes_max, 1024, 1 << 20)?;
+    range("server.pending_max", server.pending_max, 1, 1 << 20)?;
+    range("session.streams_max", session.streams_max, 1, 65_536)?;
+    range("session.messages_burst", session.messages_burst, 1, 1 << 20)?;
+    range("session.ping_interval_ms", session.ping_interval_ms, 10, 86_400_000)?;
+    range("session.pong_timeout_ms", session.pong_timeout_ms, session.ping_interval_ms, 86_400_000)?;
+    range("session.lifetime_ms", session.lifetime_ms, 100, 366 * 86_400_000)?;
+    range("session.message_bytes_max", session.message_bytes_max, 1024, 1 << 24)?;
+    range("session.unknown_bytes_max", session.unknown_bytes_max, 0, 1 << 24)?;
+    range("session.outbox_bytes_max", session.outbox_bytes_max, 4096, 1 << 30)?;
+    range("session.close_timeout_ms", session.close_timeout_ms, 10, 60_000)?;
+    range("delivery.flush_delay_ms_max", config.delivery.flush_delay_ms_max, 0, 1000)?;
+    range("ring.slots", ring.slots, 64, 1 << 20)?;
+    if !ring.slots.is_power_of_two() {
+        return Err(out_of_range("ring.slots", ring.slots, "it has to be a power of two".to_owned()));
+    }
+    range("ring.bytes", ring.bytes, 1 << 20, usize::MAX)?;
+    range("engine.trade_refill_wait_ms", engine.trade_refill_wait_ms, 0, 600_000)?;
+    range("engine.join_diffs_max", engine.join_diffs_max, 16, 1 << 20)?;
+    range("engine.snapshot_levels_first", engine.snapshot_levels_first, 5, 5000)?;
+    range("engine.snapshot_levels_deep", engine.snapshot_levels_deep, engine.snapshot_levels_first, 5000)?;
+    range("intake.connect_timeout_ms", intake.connect_timeout_ms, 10, 600_000)?;
+    range("intake.rest_timeout_ms", intake.rest_timeout_ms, 10, 600_000)?;
+    range("intake.backoff_first_ms", intake.backoff_first_ms, 1, 600_000)?;
+    range("intake.backoff_max_ms", intake.backoff_max_ms, intake.backoff_first_ms, 3_600_000)?;
+    range("intake.silence_max_ms", intake.silence_max_ms, 100, 3_600_000)?;
+    range("intake.stale_after_ms", intake.stale_after_ms, 100, 86_400_000)?;
+    range("intake.lifetime_ms", intake.lifetime_ms, 1000, 366 * 86_400_000)?;
+    range("intake.frame_bytes_max", intake.frame_bytes_max, 1 << 16, 1 << 30)?;
+    range("intake.rest_weight_percent", intake.rest_weight_percent, 1, 100)?;
+    range("exchange.rate", exchange.rate, 1, 1_000_000)?;
+    venues(&config.venues)
+}
+
+fn venues(venues: &[Venue]) -> Result<(), ConfigError> {
+    if venues.is_empty() {
+        return Err(out_of_range("venues", "empty", "name at least one [[venues]]".to_owned()));
+    }
+    for (index, venue) in venues.iter().enumerate() {
+        let key = |name: &str| format!("venues.{}.{name}", index + 1);
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if venue.name.is_empty() || !venue.name.chars().all(legal) {
+            let expected = "it has to be of lower-case letters, digits, - and _".to_owned();
+            return Err(out_of_range(&key("name"), &venue.name, expected));
+        }
+        if RESERVED.contains(&venue.name.as_str()) {
+            let expected = format!("that is a path of ours; reserved are {}", RESERVED.join(", "));
+            return Err(out_of_range(&key("name"), &venue.name, expected));
+        }
+        if venues[..index].iter().any(|other| other.name == venue.name) {
+            return Err(out_of_range(&key("name"), &venue.name, "another venue has that name".to_owned()));
+        }
+        url(&key("ws_url"), &venue.ws_url, ["ws://", "wss://"])?;
+        url(&key("rest_url"), &venue.rest_url, ["http://", "https://"])?;
+        if (venue.ws_url == EMBEDDED) != (venue.rest_url == EMBEDDED) {
+            let expected = format!("ws_url and rest_url are either both \"{EMBEDDED}\" or both addresses");
+            return Err(out_of_range(&key("ws_url"), &venue.ws_url, expected));
+        }
+        if venue.symbols.is_empty() {
+            return Err(out_of_range(&key("symbols"), "empty", "name at least one instrument".to_owned()));
+        }
+        range(&key("connections"), venue.connections, 1, 4)?;
+        range(&key("book_depth"), venue.book_depth, 1, 100_000)?;
+    }
+    Ok(())
+}
+
+fn url(key: &str, value: &str, schemes: [&str; 2]) -> Result<(), ConfigError> {
+    let rest = schemes.iter().find_map(|scheme| value.strip_prefix(scheme));
+    if value == EMBEDDED || rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {
+        return Ok(());
+    }
+    let [plain, secure] = schemes;
+    Err(out_of_range(key, value, format!("it has to begin with {plain} or {secure}, or be \"{EMBEDDED}\"")))
+}
+
+fn range<T: PartialOrd + Display>(key: &str, value: T, least: T, most: T) -> Result<(), ConfigError> {
+    if value >= least && value <= most {
+        return Ok(());
+    }
+    Err(out_of_range(key, value, format!("it has to be from {least} to {most}")))
+}
+
+fn out_of_range(key: &str, value: impl Display, expected: String) -> ConfigError {
+    ConfigError::OutOfRange { key: key.to_owned(), value: value.to_string(), expected }
+}

@@ -1,0 +1,209 @@
+//! Layers of settings, each over the one before, and the errors a person can make in them.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use thiserror::Error;
+use toml::{Table, Value};
+
+use super::Config;
+
+/// What lies over the defaults, weakest first.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Name and text of the file given with `--config`.
+    pub file: Option<(String, String)>,
+    /// Environment variables; those beginning with `TICKCAST__` count, `__` parts the sections.
+    pub environment: Vec<(String, String)>,
+    /// Settings from flags: dotted key and text.
+    pub flags: Vec<(String, String)>,
+}
+
+/// What is wrong with a configuration, for a person.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// Not TOML, or a value of the wrong type.
+    #[error("{origin}: {message}")]
+    Invalid {
+        /// File name, variable or flag.
+        origin: String,
+        /// What, where.
+        message: String,
+    },
+    /// A key that does not exist.
+    #[error("{origin}: unknown key `{key}`{hint}; `tickcast default-config` prints every key")]
+    UnknownKey {
+        /// File name, variable or flag.
+        origin: String,
+        /// The key as given, dotted.
+        key: String,
+        /// `, did you mean ...?` where something is near.
+        hint: String,
+    },
+    /// A value outside its limits.
+    #[error("`{key}` is {value}: {expected}")]
+    OutOfRange {
+        /// The key, dotted.
+        key: String,
+        /// The value as text.
+        value: String,
+        /// What it has to be.
+        expected: String,
+    },
+}
+
+const PREFIX: &str = "TICKCAST__";
+
+pub(super) fn merge(defaults: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let mut merged = parse("built-in defaults", defaults)?;
+    let known = known_keys(&merged);
+    if let Some((name, text)) = &overrides.file {
+        let layer = parse(name, text)?;
+        lay_over(&mut merged, layer, name, "", &known)?;
+    }
+    for (name, text) in &overrides.environment {
+        let Some(path) = name.strip_prefix(PREFIX) else { continue };
+        set(&mut merged, &path.to_lowercase().replace("__", "."), text, name, &known)?;
+    }
+    for (key, text) in &overrides.flags {
+        set(&mut merged, key, text, &format!("--set {key}"), &known)?;
+    }
+    let origin = || overrides.file.as_ref().map_or("configuration", |(name, _)| name).to_owned();
+    Config::deserialize(Value::Table(merged))
+        .map_err(|error| ConfigError::Invalid { origin: origin(), message: one_line(&error.to_string()) })
+}
+
+fn parse(origin: &str, text: &str) -> Result<Table, ConfigError> {
+    text.parse::<Table>().map_err(|error| ConfigError::Invalid {
+        origin: origin.to_owned(),
+        message: error.to_string().trim_end().to_owned(),
+    })
+}
+
+fn lay_over(
+    base: &mut Table,
+    layer: Table,
+    origin: &str,
+    path: &str,
+    known: &BTreeSet<String>,
+) -> Result<(), ConfigError> {
+    for (key, value) in layer {
+        let dotted = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        if !known.contains(&dotted) {
+            return Err(unknown(origin, &dotted, known));
+        }
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(layer)) => lay_over(inner, layer, origin, &dotted, known)?,
+            (Some(old), new) => {
+                check_type(origin, &dotted, old, &new)?;
+                check_members(origin, &dotted, &new, known)?;
+                *old = fit(old, new);
+            }
+            (None, _) => return Err(unknown(origin, &dotted, known)),
+        }
+    }
+    Ok(())
+}
+
+/// `rate = 1` where a fraction is meant is no mistake.
+fn fit(old: &Value, new: Value) -> Value {
+    match (old, new) {
+        (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+        (_, new) => new,
+    }
+}
+
+fn check_type(origin: &str, key: &str, old: &Value, new: &Value) -> Result<(), ConfigError> {
+    if old.same_type(new) || matches!((old, new), (Value::Float(_), Value::Integer(_))) {
+        return Ok(());
+    }
+    Err(ConfigError::Invalid {
+        origin: origin.to_owned(),
+        message: format!("`{key}` has to be {}, found {} `{new}`", article(old.type_str()), article(new.type_str())),
+    })
+}
+
+/// The tables inside an array (`[[venues]]`) know their keys too.
+fn check_members(origin: &str, key: &str, value: &Value, known: &BTreeSet<String>) -> Result<(), ConfigError> {
+    let Value::Array(members) = value else { return Ok(()) };
+    for name in members.iter().filter_map(Value::as_table).flat_map(Table::keys) {
+        let dotted = format!("{key}.{name}");
+        if !known.contains(&dotted) {
+            return Err(unknown(origin, &dotted, known));
+        }
+    }
+    Ok(())
+}
+
+fn set(merged: &mut Table, key: &str, text: &str, origin: &str, known: &BTreeSet<String>) -> Result<(), ConfigError> {
+    if !known.contains(key) {
+        return Err(unknown(origin, key, known));
+    }
+    let invalid = |message| ConfigError::Invalid { origin: origin.to_owned(), message };
+    let parts: Vec<&str> = key.split('.').collect();
+    let (last, sections) = parts.split_last().expect("split yields at least one part");
+    let mut table = &mut *merged;
+    for section in sections {
+        table = match table.get_mut(*section) {
+            Some(Value::Table(inner)) => inner,
+            _ => return Err(invalid(format!("`{key}` is inside a list: set it in a file (--config)"))),
+        };
+    }
+    let Some(old) = table.get_mut(*last) else { return Err(unknown(origin, key, known)) };
+    // A bare word is a text; everything else is what TOML says it is.
+    let new = match old {
+        Value::String(_) => Value::String(text.to_owned()),
+        _ => format!("value = {text}")
+            .parse::<Table>()
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .ok_or_else(|| invalid(format!("`{key}` has to be {}, found `{text}`", article(old.type_str()))))?,
+    };
+    check_type(origin, key, old, &new)?;
+    check_members(origin, key, &new, known)?;
+    *old = fit(old, new);
+    Ok(())
+}
+
+fn unknown(origin: &str, key: &str, known: &BTreeSet<String>) -> ConfigError {
+    let leaf = |dotted: &str| dotted.rsplit('.').next().unwrap_or_default().to_owned();
+    let near = known
+        .iter()
+        .map(|candidate| {
+            let whole = strsim::jaro_winkler(key, candidate);
+            // A right name in the wrong section is the commonest mistake.
+            (if leaf(key) == leaf(candidate) { 1.0 + whole } else { whole }, candidate)
+        })
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = near.map_or(String::new(), |(_, candidate)| format!(", did you mean `{candidate}`?"));
+    ConfigError::UnknownKey { origin: origin.to_owned(), key: key.to_owned(), hint }
+}
+
+fn known_keys(defaults: &Table) -> BTreeSet<String> {
+    fn walk(table: &Table, path: &str, keys: &mut BTreeSet<String>) {
+        for (key, value) in table {
+            let dotted = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            match value {
+                Value::Table(inner) => walk(inner, &dotted, keys),
+                Value::Array(members) => {
+                    members.iter().filter_map(Value::as_table).for_each(|member| walk(member, &dotted, keys));
+                }
+                _ => {}
+            }
+            keys.insert(dotted);
+        }
+    }
+    let mut keys = BTreeSet::new();
+    walk(defaults, "", &mut keys);
+    keys
+}
+
+fn article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {kind}")
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,106 @@
+//! What travels through the ring.
+
+use super::Cadence;
+use crate::market::{AggTrade, Best, InstrumentId, Kline, Level, MiniTicker, Nanos, Span, Ticker, Trade};
+
+/// One value to publish: plain data, no pointers; wide parts lie in the pools of its [`Batch`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// About whom.
+    pub instrument: InstrumentId,
+    /// When the frame that caused it was received.
+    pub received: Nanos,
+    /// The event time to print (`E`).
+    pub time: Nanos,
+    /// What.
+    pub payload: Payload,
+}
+
+/// What an [`Update`] carries. `u32`s are indices into the pools of the [`Batch`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Payload {
+    /// For `@trade`.
+    Trade(Trade),
+    /// For `@aggTrade`.
+    AggTrade(AggTrade),
+    /// For `@bookTicker`.
+    BookTicker(Best),
+    /// For `@depth`: bids descending, asks ascending, each price once, absolute quantities.
+    DepthDiff {
+        /// Whose tick this is.
+        cadence: Cadence,
+        /// `U`: that cadence's previous `u` + 1.
+        first_id: i64,
+        /// `u`.
+        last_id: i64,
+        /// Changed bids.
+        bids: Span,
+        /// Changed asks.
+        asks: Span,
+    },
+    /// For `@depth5`, `@depth10` and `@depth20`: up to 20 levels per side, best first.
+    PartialDepth {
+        /// Whose tick this is.
+        cadence: Cadence,
+        /// `lastUpdateId`.
+        last_id: i64,
+        /// Best bids.
+        bids: Span,
+        /// Best asks.
+        asks: Span,
+    },
+    /// For mirrors, never sent to clients: the whole book after `last_id`, best first.
+    BookSnapshot {
+        /// The id of the last change contained.
+        last_id: i64,
+        /// All bids.
+        bids: Span,
+        /// All asks.
+        asks: Span,
+        /// The venue's ids fell: whoever follows this symbol's depth has to start over.
+        reset: bool,
+    },
+    /// For `@kline_1m`: an index into [`Batch::klines`].
+    Kline(u32),
+    /// For `@miniTicker`: an index into [`Batch::mini_tickers`].
+    MiniTicker(u32),
+    /// For `@ticker`: an index into [`Batch::tickers`].
+    Ticker(u32),
+}
+
+/// All updates of one engine pass: the content of a ring slot, cleared and reused.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In order of publication.
+    pub updates: Vec<Update>,
+    /// What the spans point into.
+    pub levels: Vec<Level>,
+    /// What [`Payload::Kline`] points into.
+    pub klines: Vec<Kline>,
+    /// What [`Payload::MiniTicker`] points into.
+    pub mini_tickers: Vec<MiniTicker>,
+    /// What [`Payload::Ticker`] points into.
+    pub tickers: Vec<Ticker>,
+    /// When the pass published it.
+    pub published: Nanos,
+}
+
+impl Batch {
+    /// Forgets the content, keeps the memory.
+    pub fn clear(&mut self) {
+        self.updates.clear();
+        self.levels.clear();
+        self.klines.clear();
+        self.mini_tickers.clear();
+        self.tickers.clear();
+    }
+
+    /// What it occupies, for the ring's capacity in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.updates)
+            + size_of_val(&*self.levels)
+            + size_of_val(&*self.klines)
+            + size_of_val(&*self.mini_tickers)
+            + size_of_val(&*self.tickers)
+    }
+}
