@@ -1,0 +1,1 @@
+//! Price ladders with stamped levels, snapshot and diff joining, checksums.

@@ -1,0 +1,1 @@
+//! Book and event to the values that are published, each at its cadence.

@@ -1,0 +1,1 @@
+//! Typed update to wire bytes, and the WebSocket frame around them.

@@ -1,0 +1,1 @@
+//! One partition of instruments: decode, apply, derive, publish.

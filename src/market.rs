@@ -8,8 +8,7 @@ mod event;
 
 pub use catalogue::{Catalogue, Decimals, Instrument, InstrumentId, Listing, Status, Venue, VenueId};
 pub use event::{
-    AggTrade, Best, BookDiff, BookSnapshot, Event, EventKind, Events, Kline, MiniTicker, Span, Ticker, Trade,
-    UpdateIds,
+    AggTrade, Best, BookDiff, BookSnapshot, Event, EventKind, Events, Kline, MiniTicker, Span, Ticker, Trade, UpdateIds,
 };
 
 use std::time::Duration;

@@ -1,0 +1,23 @@
+//! Decimal text to scaled integers, JSON tokens, venue spelling to instruments, and reasons of refusal.
+
+use thiserror::Error;
+
+/// Why bytes of a venue were not taken. Each is a metric label: a closed set.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Not the JSON that the venue documents.
+    #[error("malformed")]
+    Malformed,
+    /// A number that the instrument's decimals or 64 bits do not hold exactly.
+    #[error("number")]
+    Number,
+    /// An instrument that was not asked for.
+    #[error("unknown_instrument")]
+    UnknownInstrument,
+    /// Well-formed, but of a kind that nobody documented.
+    #[error("unknown_message")]
+    UnknownMessage,
+    /// The venue answered with an error of its own.
+    #[error("venue_error")]
+    VenueError,
+}

@@ -1,0 +1,1 @@
+//! The doors: accept, upgrade, REST, ops endpoints.

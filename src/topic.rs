@@ -7,8 +7,8 @@ mod name;
 mod update;
 
 pub use interest::Interest;
-pub use name::{StreamName, SYMBOL_CHARS_MAX};
-pub use update::{Batch, Payload, Update};
+pub use name::{SYMBOL_CHARS_MAX, StreamName};
+pub use update::{Batch, BookState, Payload, Update};
 
 use crate::market::InstrumentId;
 
@@ -37,6 +37,16 @@ impl Cadence {
     pub const fn index(self) -> usize {
         self as usize
     }
+}
+
+/// In which unit a client wants its times (`timeUnit`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TimeUnit {
+    /// 13 digits.
+    #[default]
+    Milliseconds,
+    /// 16 digits.
+    Microseconds,
 }
 
 /// What kind of update of an instrument.

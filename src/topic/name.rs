@@ -143,8 +143,17 @@ mod tests {
         assert_eq!(parse("btcusdt@depth@1000ms"), parse("btcusdt@depth"));
         assert_eq!(parse("btcusdt@depth20@1000ms"), parse("btcusdt@depth20"));
         for unknown in [
-            "BTCUSDT@trade", "btcusdt@Trade", "btcusdt@depth@250ms", "btcusdt@depth30", "nosuch@trade", "0", "btcusdt",
-            "btcusdt@trade@100ms", "nosuch:btcusdt@trade", "btcusdt@kline_1d@+08:00", "!miniTicker@arr",
+            "BTCUSDT@trade",
+            "btcusdt@Trade",
+            "btcusdt@depth@250ms",
+            "btcusdt@depth30",
+            "nosuch@trade",
+            "0",
+            "btcusdt",
+            "btcusdt@trade@100ms",
+            "nosuch:btcusdt@trade",
+            "btcusdt@kline_1d@+08:00",
+            "!miniTicker@arr",
         ] {
             assert_eq!(parse(unknown), StreamName::Unknown, "{unknown}");
         }

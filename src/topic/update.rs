@@ -60,12 +60,28 @@ pub enum Payload {
         /// The venue's ids fell: whoever follows this symbol's depth has to start over.
         reset: bool,
     },
+    /// For mirrors and health, never sent to clients: how the book of this instrument is.
+    BookState(BookState),
     /// For `@kline_1m`: an index into [`Batch::klines`].
     Kline(u32),
     /// For `@miniTicker`: an index into [`Batch::mini_tickers`].
     MiniTicker(u32),
     /// For `@ticker`: an index into [`Batch::tickers`].
     Ticker(u32),
+}
+
+/// How far the book of an instrument can be trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BookState {
+    /// No snapshot has joined yet.
+    #[default]
+    Waiting,
+    /// In step with the venue.
+    Live,
+    /// The venue's messages had a gap or the connection was lost; what is shown is the last good book.
+    Healing,
+    /// The venue refuses this instrument.
+    Refused,
 }
 
 /// All updates of one engine pass: the content of a ring slot, cleared and reused.
@@ -102,5 +118,15 @@ impl Batch {
             + size_of_val(&*self.klines)
             + size_of_val(&*self.mini_tickers)
             + size_of_val(&*self.tickers)
+    }
+}
+
+impl crate::ring::Content for Batch {
+    fn clear(&mut self) {
+        Self::clear(self);
+    }
+
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
     }
 }

@@ -1,0 +1,101 @@
+//! What passes between intake and the engine.
+
+use bytes::Bytes;
+
+use crate::market::{InstrumentId, Nanos, VenueId};
+
+/// One connection to a venue, unique in the life of the process: a successor has another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u32);
+
+/// One raw message of a venue.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// When it was received.
+    pub received: Nanos,
+    /// Text or binary payload.
+    pub bytes: Bytes,
+}
+
+/// What intake tells the engine.
+#[derive(Clone, Debug)]
+pub enum Inbound {
+    /// A connection is open and its subscriptions are sent.
+    Opened {
+        /// Whose.
+        venue: VenueId,
+        /// Which.
+        connection: ConnectionId,
+        /// Whose data comes over it.
+        instruments: Vec<InstrumentId>,
+        /// When.
+        received: Nanos,
+    },
+    /// What one connection said, in order.
+    Frames {
+        /// Whose.
+        venue: VenueId,
+        /// Which.
+        connection: ConnectionId,
+        /// At least one.
+        frames: Vec<Frame>,
+    },
+    /// A connection is gone; nothing more comes over it.
+    Closed {
+        /// Whose.
+        venue: VenueId,
+        /// Which.
+        connection: ConnectionId,
+        /// When.
+        received: Nanos,
+    },
+    /// The answer to [`Request::Snapshot`]. Intake retries until it has one.
+    Snapshot {
+        /// Whose book.
+        instrument: InstrumentId,
+        /// How many levels per side were asked for.
+        levels: u32,
+        /// The body.
+        body: Frame,
+    },
+    /// The answer to [`Request::Trades`].
+    Trades {
+        /// Whose trades.
+        instrument: InstrumentId,
+        /// The body.
+        body: Frame,
+    },
+}
+
+/// What the engine asks of intake. A newer request of one kind for one instrument replaces one that still waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Fetch a whole book over REST, within the venue's weights; shallow ones go first.
+    Snapshot {
+        /// Whose.
+        instrument: InstrumentId,
+        /// Levels per side.
+        levels: u32,
+        /// Not before so many milliseconds (a snapshot that was too old is fetched again, not in a tight loop).
+        after_ms: u32,
+    },
+    /// Fetch lost trades over REST.
+    Trades {
+        /// Whose.
+        instrument: InstrumentId,
+        /// First lost id.
+        from_id: i64,
+        /// How many.
+        count: u32,
+    },
+    /// Make the socket send this book again, with back-off when it is asked for again and again.
+    Resubscribe {
+        /// Whose.
+        instrument: InstrumentId,
+    },
+    /// Replace a connection on which a stream has gone silent: successor first, then close.
+    Renew {
+        /// Which.
+        connection: ConnectionId,
+    },
+}

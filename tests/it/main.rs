@@ -1,0 +1,4 @@
+//! All integration tests in one binary: linked once, run side by side.
+#![allow(missing_docs, reason = "tests")]
+
+mod tidy;
