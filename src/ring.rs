@@ -41,9 +41,12 @@ pub struct Reader<T> {
     sleeper: Arc<Sleeper>,
 }
 
+/// The sequence number of a batch and the batch.
+type Slot<T> = Mutex<(u64, Arc<T>)>;
+
 #[derive(Debug)]
 struct Shared<T> {
-    slots: Box<[Mutex<(u64, Arc<T>)>]>,
+    slots: Box<[Slot<T>]>,
     head: AtomicU64,
     sleepers: Mutex<Vec<Arc<Sleeper>>>,
 }
@@ -107,7 +110,7 @@ impl<T: Content> Reader<T> {
     ///
     /// # Errors
     /// [`Lapped`] once if batches were overwritten before they were read; the cursor is then at the oldest one left.
-    pub fn next(&mut self) -> Result<Option<Arc<T>>, Lapped> {
+    pub fn read(&mut self) -> Result<Option<Arc<T>>, Lapped> {
         let head = self.shared.head.load(Ordering::SeqCst);
         if self.cursor == head {
             return Ok(None);

@@ -94,6 +94,7 @@ fn url(key: &str, value: &str, schemes: [&str; 2]) -> Result<(), ConfigError> {
     Err(out_of_range(key, value, format!("it has to begin with {plain} or {secure}, or be \"{EMBEDDED}\"")))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "numbers")]
 fn range<T: PartialOrd + Display>(key: &str, value: T, least: T, most: T) -> Result<(), ConfigError> {
     if value >= least && value <= most {
         return Ok(());
