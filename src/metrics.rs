@@ -3,20 +3,28 @@
 //!
 //! Names: `tickcast_<room>_<noun>[_<unit>][_total]`; labels are closed sets (venue, reason, shard, state).
 
+use std::sync::{Mutex, PoisonError};
+
 use ::metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use ::metrics::{gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// Installs the process-wide recorder; call once, before any handle is made.
+/// Installs the process-wide recorder before any handle is made; later calls give the same one.
 ///
 /// # Errors
-/// If a recorder is installed already.
+/// If a recorder of someone else's is installed already.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
+    static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_batches".to_owned()), POWERS)?
         .install_recorder()?;
     describe();
+    *installed = Some(handle.clone());
     Ok(handle)
 }
 
