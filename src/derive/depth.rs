@@ -1,8 +1,8 @@
 //! Depth diffs and partial books of one symbol at one cadence.
 
 use crate::{
-    book::Book,
-    market::{InstrumentId, Level, Nanos, Side, Span},
+    book::{Book, Runs},
+    market::{InstrumentId, Nanos},
     topic::{Batch, Cadence, Payload, Update},
 };
 
@@ -65,18 +65,14 @@ impl DepthCadence {
     ///
     /// Returns `false` if the book no longer remembers what changed since then: a whole snapshot has to be published
     /// and [`DepthCadence::begin`] called.
-    pub fn tick(&mut self, book: &mut Book, now: Nanos, tick: &Tick, batch: &mut Batch) -> bool {
+    pub fn tick(&mut self, book: &Book, now: Nanos, tick: &Tick, batch: &mut Batch) -> bool {
         let Some(published) = self.published else { return true };
         let last_id = book.last_id();
         let mut spoke = false;
         if last_id > self.seen {
             self.seen = last_id;
-            let start = batch.levels.len();
-            let Some(bids_len) = book.changes_since(published, &mut batch.levels) else { return false };
-            let changed = Span::since(start, &batch.levels);
-            let bids = Span { start: changed.start, len: bids_len as u32 };
-            let asks = Span { start: changed.start + bids.len, len: changed.len - bids.len };
-            if changed.len > 0 {
+            let Some(Runs { bids, asks }) = book.changes_since(published, &mut batch.levels) else { return false };
+            if bids.len + asks.len > 0 {
                 let first_id = published + 1;
                 let payload = Payload::DepthDiff { cadence: self.cadence, first_id, last_id, bids, asks };
                 batch.updates.push(self.update(tick, payload));
@@ -85,8 +81,7 @@ impl DepthCadence {
             }
         }
         if tick.partial && (spoke || self.partial_wanted) {
-            let bids = push_top(book, Side::Bid, &mut batch.levels);
-            let asks = push_top(book, Side::Ask, &mut batch.levels);
+            let Runs { bids, asks } = book.top(PARTIAL_LEVELS_MAX, &mut batch.levels);
             let payload = Payload::PartialDepth { cadence: self.cadence, last_id, bids, asks };
             batch.updates.push(self.update(tick, payload));
             spoke = true;
@@ -103,12 +98,6 @@ impl DepthCadence {
     fn update(&self, tick: &Tick, payload: Payload) -> Update {
         Update { instrument: tick.instrument, received: tick.received, time: tick.time, payload }
     }
-}
-
-fn push_top(book: &Book, side: Side, pool: &mut Vec<Level>) -> Span {
-    let start = pool.len();
-    pool.extend(book.side(side).top(PARTIAL_LEVELS_MAX));
-    Span::since(start, pool)
 }
 
 /// The deepest partial book: `@depth20`.
