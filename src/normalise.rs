@@ -1,5 +1,17 @@
 //! Decimal text to scaled integers, JSON tokens, venue spelling to instruments, and reasons of refusal.
 
+mod decimal;
+mod json;
+mod symbols;
+mod tape;
+mod time;
+
+pub use decimal::{DECIMALS_MAX, print, signed, unsigned, wide};
+pub use json::{DEPTH_MAX, Scanner, TEXT_BYTES_MAX, Text};
+pub use symbols::Symbols;
+pub use tape::Tape;
+pub use time::rfc3339;
+
 use thiserror::Error;
 
 /// Why bytes of a venue were not taken. Each is a metric label: a closed set.
