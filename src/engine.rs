@@ -23,7 +23,7 @@ use crate::{
     metrics,
     ring::Publisher,
     topic::{Batch, Interest},
-    venue::{AnyDecoder, AnyProtocol, BookSource, Decode},
+    venue::{AnyDecoder, AnyProtocol, Decode},
 };
 
 use desk::Desk;
@@ -54,7 +54,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Engine {
     shared: Shared,
-    venues: Vec<VenueDesk>,
+    decoders: Vec<AnyDecoder>,
     desks: Vec<Desk>,
     events: Events,
     publisher: Publisher<Batch>,
@@ -67,32 +67,18 @@ struct Shared {
     catalogue: Arc<Catalogue>,
     interest: Arc<Interest>,
     requests: flume::Sender<Request>,
-    settings: config::Engine,
     schedule: Schedule,
     watch: Watch,
     batch: Batch,
     metrics: Vec<metrics::Engine>,
 }
 
-#[derive(Debug)]
-struct VenueDesk {
-    decoder: AnyDecoder,
-    book: BookSource,
-}
-
 impl Engine {
     /// An engine with all books waiting.
     pub fn new(parts: Parts) -> Self {
         let Parts { catalogue, protocols, interest, publisher, requests, settings, stale_after } = parts;
-        let venues: Vec<VenueDesk> = catalogue
-            .venues()
-            .iter()
-            .zip(&protocols)
-            .map(|(venue, protocol)| VenueDesk {
-                decoder: protocol.decoder(Arc::clone(&catalogue), venue.id),
-                book: protocol.traits().book,
-            })
-            .collect();
+        let venues = catalogue.venues().iter().zip(&protocols);
+        let decoders = venues.map(|(venue, protocol)| protocol.decoder(Arc::clone(&catalogue), venue.id)).collect();
         let desks = catalogue
             .instruments()
             .iter()
@@ -111,13 +97,12 @@ impl Engine {
             catalogue,
             interest,
             requests,
-            settings,
         };
         for (count, metrics) in waiting.iter().zip(&shared.metrics) {
             metrics.books[0].set(*count as f64);
         }
         let pulse = Pulse::new();
-        Self { shared, venues, desks, events: Events::default(), publisher, pulse }
+        Self { shared, decoders, desks, events: Events::default(), publisher, pulse }
     }
 
     /// One pass at time `now`: takes in what came, publishes what that and the time bring, as one batch.
@@ -162,12 +147,12 @@ impl Engine {
 
     fn frames(&mut self, venue: VenueId, connection: ConnectionId, frames: &[Frame]) {
         let Some(last) = frames.last() else { return };
-        let desk = &mut self.venues[venue.0 as usize];
+        let decoder = &mut self.decoders[venue.0 as usize];
         let mut event_time = None;
         let mut count = 0;
         for frame in frames {
             self.events.clear();
-            if let Err(refusal) = desk.decoder.frame(&frame.bytes, &mut self.events) {
+            if let Err(refusal) = decoder.frame(&frame.bytes, &mut self.events) {
                 self.shared.refused(venue, refusal, &frame.bytes);
                 continue;
             }
@@ -187,9 +172,9 @@ impl Engine {
 
     fn snapshot(&mut self, instrument: InstrumentId, levels: u32, body: &Frame) {
         let venue = self.shared.catalogue.instrument(instrument).venue;
-        let desk = &mut self.venues[venue.0 as usize];
+        let decoder = &mut self.decoders[venue.0 as usize];
         self.events.clear();
-        let decoded = desk.decoder.snapshot(instrument, levels, &body.bytes, &mut self.events);
+        let decoded = decoder.snapshot(instrument, levels, &body.bytes, &mut self.events);
         if let Err(refusal) = decoded {
             self.shared.refused(venue, refusal, &body.bytes);
             self.shared.ask(Request::Snapshot { instrument, levels, after_ms: SNAPSHOT_RETRY_MS });
@@ -203,9 +188,9 @@ impl Engine {
 
     fn trades(&mut self, instrument: InstrumentId, body: &Frame) {
         let venue = self.shared.catalogue.instrument(instrument).venue;
-        let desk = &mut self.venues[venue.0 as usize];
+        let decoder = &mut self.decoders[venue.0 as usize];
         self.events.clear();
-        if let Err(refusal) = desk.decoder.trades(instrument, &body.bytes, &mut self.events) {
+        if let Err(refusal) = decoder.trades(instrument, &body.bytes, &mut self.events) {
             self.shared.refused(venue, refusal, &body.bytes);
             return;
         }

@@ -36,7 +36,7 @@ const SECONDS: &[f64] = &[
 const POWERS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
 
 /// Of intake, one per venue.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "describe() says what each one is")]
 pub struct Intake {
     pub frames: Counter,
@@ -50,7 +50,7 @@ pub struct Intake {
 }
 
 /// Of the engine, one per venue.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "describe() says what each one is")]
 pub struct Engine {
     pub feed_lag: Histogram,
@@ -68,7 +68,7 @@ pub struct Engine {
 }
 
 /// Of one ring reader.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "describe() says what each one is")]
 pub struct Ring {
     pub lag: Gauge,
@@ -77,7 +77,7 @@ pub struct Ring {
 }
 
 /// Of one shard.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "describe() says what each one is")]
 pub struct Shard {
     pub sessions: Gauge,
@@ -92,7 +92,7 @@ pub struct Shard {
 }
 
 /// Of the doors.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "describe() says what each one is")]
 pub struct Server {
     pub accepted: Counter,

@@ -18,18 +18,31 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// Not the JSON that the venue documents.
-    #[error("malformed")]
+    #[error("{}", self.label())]
     Malformed,
     /// A number that the instrument's decimals or 64 bits do not hold exactly.
-    #[error("number")]
+    #[error("{}", self.label())]
     Number,
     /// An instrument that was not asked for.
-    #[error("unknown_instrument")]
+    #[error("{}", self.label())]
     UnknownInstrument,
     /// Well-formed, but of a kind that nobody documented.
-    #[error("unknown_message")]
+    #[error("{}", self.label())]
     UnknownMessage,
     /// The venue answered with an error of its own.
-    #[error("venue_error")]
+    #[error("{}", self.label())]
     VenueError,
+}
+
+impl Refusal {
+    /// The metric label: what [`Refusal`] prints.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Number => "number",
+            Self::UnknownInstrument => "unknown_instrument",
+            Self::UnknownMessage => "unknown_message",
+            Self::VenueError => "venue_error",
+        }
+    }
 }
