@@ -104,7 +104,7 @@ impl Views {
 
     /// The oldest `limit` trades known with an id of at least `from_id`, in the order of their ids.
     pub fn trades_from(&self, instrument: InstrumentId, from_id: i64, limit: usize) -> Vec<Trade> {
-        self.mirror(instrument).trades.from(from_id, limit)
+        self.mirror(instrument).trades.starting_at(from_id, limit)
     }
 
     /// The aggregate trades known that match `filter`, in the order of their ids.
@@ -116,7 +116,7 @@ impl Views {
         if filter.from_id.is_none() && filter.start.is_none() {
             return mirror.agg_trades.newest_where(filter.limit, is_in);
         }
-        mirror.agg_trades.from_where(filter.from_id.unwrap_or(i64::MIN), filter.limit, is_in)
+        mirror.agg_trades.starting_at_where(filter.from_id.unwrap_or(i64::MIN), filter.limit, is_in)
     }
 
     /// How far the venue's book can be trusted, as the engine said last.

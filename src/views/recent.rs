@@ -64,11 +64,11 @@ impl<T: Numbered> Recent<T> {
         found
     }
 
-    pub(super) fn from(&self, id: i64, limit: usize) -> Vec<T> {
-        self.from_where(id, limit, |_| true)
+    pub(super) fn starting_at(&self, id: i64, limit: usize) -> Vec<T> {
+        self.starting_at_where(id, limit, |_| true)
     }
 
-    pub(super) fn from_where(&self, id: i64, limit: usize, is_in: impl Fn(&T) -> bool) -> Vec<T> {
+    pub(super) fn starting_at_where(&self, id: i64, limit: usize, is_in: impl Fn(&T) -> bool) -> Vec<T> {
         let first = self.list.partition_point(|item| item.id() < id);
         self.list.range(first..).filter(|item| is_in(item)).take(limit).copied().collect()
     }
