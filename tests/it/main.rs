@@ -3,5 +3,6 @@
 
 mod books;
 mod client;
+mod engine;
 mod oracle;
 mod tidy;
