@@ -5,4 +5,5 @@ mod books;
 mod client;
 mod engine;
 mod oracle;
+mod kraken_books;
 mod tidy;
