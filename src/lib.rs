@@ -73,5 +73,4 @@ pub mod sim;
 /// Builds and joins everything, one stage a line; signals and drain.
 pub mod app;
 
-/// What the user typed, and what is run for it.
-pub mod cli;
+// pub mod cli;

@@ -1,4 +1,7 @@
 //! All integration tests in one binary: linked once, run side by side.
 #![allow(missing_docs, reason = "tests")]
 
+mod books;
+mod client;
+mod oracle;
 mod tidy;

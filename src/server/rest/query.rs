@@ -1,0 +1,272 @@
+//! Query strings: parameters read strictly, by Binance's rules. Surplus ones are left alone: that is safe for clients.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use percent_encoding::percent_decode_str;
+
+use super::Refusal;
+use crate::{
+    market::{Nanos, Status},
+    topic::{SYMBOL_CHARS_MAX, TimeUnit},
+};
+
+/// 2017-01-01: times before it are read as it.
+const TIME_LEAST: Nanos = Nanos::from_millis(1_483_228_800_000);
+/// How far into the future a time may lie before it is read as that.
+const TIME_AHEAD_MS_MAX: u64 = 10_000;
+
+/// The parameters of one request, percent-decoded.
+#[derive(Debug)]
+pub(super) struct Query<'a> {
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+/// Which symbols a request names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Symbols<'a> {
+    /// `symbol=`: the answer is one object.
+    One(&'a str),
+    /// `symbols=`: the answer is an array.
+    Many(Vec<&'a str>),
+    /// Neither: the answer is an array of all.
+    All,
+}
+
+impl<'a> Query<'a> {
+    /// Splits the text behind the `?`. Nothing is refused here: what does not decode is found illegal where it is read.
+    pub(super) fn parse(text: &'a str) -> Self {
+        let pairs = text.split('&').filter(|part| !part.is_empty()).map(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            (decode(name), decode(value))
+        });
+        Self { pairs: pairs.collect() }
+    }
+
+    /// The value of `name`.
+    pub(super) fn get(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut values = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(_), Some(_)) => Err(Refusal::duplicate()),
+            (Some(value), None) if value.is_empty() => Err(Refusal::empty(name)),
+            (Some(value), None) => Ok(Some(value)),
+        }
+    }
+
+    /// The mandatory `symbol`, well-formed.
+    pub(super) fn symbol(&self) -> Result<&str, Refusal> {
+        match self.get("symbol")? {
+            None => Err(Refusal::missing("symbol")),
+            Some(symbol) if is_symbol(symbol) => Ok(symbol),
+            Some(_) => Err(Refusal::illegal_symbol("symbol")),
+        }
+    }
+
+    /// `symbol`, `symbols` or neither, well-formed and without repetition.
+    pub(super) fn symbols(&self) -> Result<Symbols<'_>, Refusal> {
+        match (self.get("symbol")?, self.get("symbols")?) {
+            (None, None) => Ok(Symbols::All),
+            (Some(_), None) => self.symbol().map(Symbols::One),
+            (None, Some(list)) => {
+                let symbols = list_of(list, is_symbol).ok_or_else(|| Refusal::illegal_symbols("symbols"))?;
+                let mut seen = HashSet::new();
+                if symbols.iter().all(|symbol| seen.insert(*symbol)) {
+                    Ok(Symbols::Many(symbols))
+                } else {
+                    Err(Refusal::repeated_symbol())
+                }
+            }
+            (Some(_), Some(_)) => Err(Refusal::combination("'symbol' and 'symbols' cannot both be sent.")),
+        }
+    }
+
+    /// `limit` from 1 on; more than `most` is read as that.
+    pub(super) fn limit(&self, default: usize, most: usize) -> Result<usize, Refusal> {
+        match self.integer("limit")? {
+            None => Ok(default),
+            Some(0) => Err(Refusal::not_valid("limit")),
+            Some(limit) => Ok(usize::try_from(limit).unwrap_or(most).min(most)),
+        }
+    }
+
+    /// An integer that is not negative.
+    pub(super) fn integer(&self, name: &str) -> Result<Option<i64>, Refusal> {
+        let Some(text) = self.get(name)? else { return Ok(None) };
+        if text.len() > 20 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Refusal::illegal_integer(name));
+        }
+        text.parse().map(Some).map_err(|_| Refusal::overflowed(name))
+    }
+
+    /// A time in ms or us, moved into the range that has data.
+    pub(super) fn time(&self, name: &str, now: Nanos) -> Result<Option<Nanos>, Refusal> {
+        let most = now.plus(std::time::Duration::from_millis(TIME_AHEAD_MS_MAX)).max(TIME_LEAST);
+        Ok(self.integer(name)?.map(|value| Nanos::from_epoch_integer(value).clamp(TIME_LEAST, most)))
+    }
+
+    /// `symbolStatus`.
+    pub(super) fn status(&self) -> Result<Option<Status>, Refusal> {
+        match self.get("symbolStatus")? {
+            None => Ok(None),
+            Some("TRADING") => Ok(Some(Status::Trading)),
+            Some("HALT") => Ok(Some(Status::Halt)),
+            Some("BREAK") => Ok(Some(Status::Break)),
+            Some(_) => Err(Refusal::invalid_status()),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, Refusal> {
+        match self.get(name)? {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(_) => Err(Refusal::not_valid(name)),
+        }
+    }
+
+    /// `permissions`: one name or an array of them; `None`: any.
+    pub(super) fn permissions(&self) -> Result<Option<Vec<&str>>, Refusal> {
+        let Some(text) = self.get("permissions")? else { return Ok(None) };
+        let list = if is_symbol(text) { Some(vec![text]) } else { list_of(text, is_symbol) };
+        list.map(Some).ok_or_else(|| Refusal::illegal_symbols("permissions"))
+    }
+}
+
+/// The header `X-MBX-TIME-UNIT`, in exactly the documented spellings.
+pub(super) fn time_unit(header: Option<&str>) -> Result<TimeUnit, Refusal> {
+    match header {
+        None | Some("MILLISECOND" | "millisecond") => Ok(TimeUnit::Milliseconds),
+        Some("MICROSECOND" | "microsecond") => Ok(TimeUnit::Microseconds),
+        Some(_) => Err(Refusal::time_unit()),
+    }
+}
+
+fn decode(text: &str) -> Cow<'_, str> {
+    // A query is a form: `+` is a space (and a space is legal nowhere). Bytes that are no UTF-8 become U+FFFD, likewise.
+    if text.contains('+') {
+        let spaced = text.replace('+', " ");
+        return Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned());
+    }
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
+/// Word characters (of any script) without `a-z`, and `- . _`; at most 50.
+fn is_symbol(text: &str) -> bool {
+    let legal = |c: char| (c.is_alphanumeric() && !c.is_ascii_lowercase()) || matches!(c, '-' | '.' | '_');
+    !text.is_empty() && text.chars().all(legal) && text.chars().count() <= SYMBOL_CHARS_MAX
+}
+
+/// A JSON array of strings without any space, each of which `is_legal`.
+fn list_of(text: &str, is_legal: impl Fn(&str) -> bool) -> Option<Vec<&str>> {
+    if text == "[]" {
+        return Some(Vec::new());
+    }
+    let inside = text.strip_prefix("[\"")?.strip_suffix("\"]")?;
+    let list: Vec<_> = inside.split("\",\"").collect();
+    list.iter().all(|item| is_legal(item)).then_some(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code<T>(result: Result<T, Refusal>) -> i32 {
+        result.map_or_else(|refusal| refusal.code, |_| 0)
+    }
+
+    #[test]
+    fn symbols_are_upper_case_of_any_script() {
+        for (text, expected) in [
+            ("symbol=BTCUSDT", 0),
+            ("symbol=A-B_C.9", 0),
+            ("symbol=%E5%B8%81USDT", 0),
+            ("symbol=btcusdt", -1100),
+            ("symbol=BTC%20USDT", -1100),
+            ("symbol=BTC+USDT", -1100),
+            ("symbol=%FF", -1100),
+            ("symbol=%22", -1100),
+            ("symbol=", -1105),
+            ("symbol", -1105),
+            ("", -1102),
+            ("Symbol=BTCUSDT", -1102),
+            ("symbol=A&symbol=A", -1101),
+        ] {
+            assert_eq!(code(Query::parse(text).symbol()), expected, "{text}");
+        }
+        assert_eq!(code(Query::parse(&format!("symbol={}", "A".repeat(50))).symbol()), 0);
+        assert_eq!(code(Query::parse(&format!("symbol={}", "A".repeat(51))).symbol()), -1100);
+    }
+
+    #[test]
+    fn lists_are_compact_json_arrays_without_repetition() {
+        let query = Query::parse("symbols=%5B%22A%22,%22B%22%5D");
+        assert_eq!(query.symbols(), Ok(Symbols::Many(vec!["A", "B"])));
+        assert_eq!(Query::parse("symbols=[]").symbols(), Ok(Symbols::Many(vec![])));
+        assert_eq!(Query::parse("x=1").symbols(), Ok(Symbols::All));
+        for (text, expected) in [
+            (r#"symbols=["A", "B"]"#, -1100),
+            (r#"symbols=["A",%20"B"]"#, -1100),
+            (r#"symbols=["A",+"B"]"#, -1100),
+            (r#"symbols=["a"]"#, -1100),
+            (r#"symbols=[A]"#, -1100),
+            (r#"symbols=["A""#, -1100),
+            (r#"symbols=[""]"#, -1100),
+            (r#"symbols=["A",]"#, -1100),
+            (r#"symbols=["#, -1100),
+            (r#"symbols=["A","A"]"#, -1151),
+            (r#"symbols=["A"]&symbol=A"#, -1128),
+            ("symbols=", -1105),
+        ] {
+            assert_eq!(code(Query::parse(text).symbols()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_clamped_above_and_refused_below() {
+        let limit = |text| Query::parse(text).limit(100, 5000);
+        assert_eq!(limit(""), Ok(100));
+        assert_eq!(limit("limit=1"), Ok(1));
+        assert_eq!(limit("limit=5000"), Ok(5000));
+        assert_eq!(limit("limit=9999999"), Ok(5000));
+        for (text, expected) in [
+            ("limit=0", -1130),
+            ("limit=-1", -1100),
+            ("limit=1.5", -1100),
+            ("limit=abc", -1100),
+            ("limit=", -1105),
+            ("limit=99999999999999999999", -1108),
+            ("limit=100000000000000000000", -1100),
+            ("limit=1&limit=2", -1101),
+        ] {
+            assert_eq!(code(limit(text)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_in_ms_and_us_and_moved_into_range() {
+        let now = Nanos::from_millis(1_789_000_000_000);
+        let time = |text| Query::parse(text).time("startTime", now).expect("a time");
+        assert_eq!(time(""), None);
+        assert_eq!(time("startTime=1788999999999"), Some(Nanos::from_millis(1_788_999_999_999)));
+        assert_eq!(time("startTime=1788999999999123"), Some(Nanos::from_micros(1_788_999_999_999_123)));
+        assert_eq!(time("startTime=0"), Some(TIME_LEAST));
+        assert_eq!(time("startTime=9223372036854775807"), Some(Nanos::from_millis(1_789_000_010_000)));
+        assert_eq!(code(Query::parse("startTime=x").time("startTime", now)), -1100);
+    }
+
+    #[test]
+    fn time_units_statuses_and_flags_are_spelled_exactly() {
+        assert_eq!(time_unit(None), Ok(TimeUnit::Milliseconds));
+        assert_eq!(time_unit(Some("microsecond")), Ok(TimeUnit::Microseconds));
+        assert_eq!(code(time_unit(Some("Microsecond"))), -1194);
+        assert_eq!(code(time_unit(Some(""))), -1194);
+        assert_eq!(Query::parse("symbolStatus=HALT").status(), Ok(Some(Status::Halt)));
+        assert_eq!(code(Query::parse("symbolStatus=halt").status()), -1122);
+        assert_eq!(Query::parse("f=false").flag("f", true), Ok(false));
+        assert_eq!(code(Query::parse("f=0").flag("f", true)), -1130);
+        assert_eq!(Query::parse("permissions=SPOT").permissions(), Ok(Some(vec!["SPOT"])));
+        assert_eq!(Query::parse(r#"permissions=["A","B"]"#).permissions(), Ok(Some(vec!["A", "B"])));
+        assert_eq!(code(Query::parse("permissions=spot").permissions()), -1100);
+    }
+}

@@ -1,0 +1,158 @@
+//! One instrument's book and last values, rebuilt from what is published.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::{Depth, recent::Recent};
+use crate::{
+    market::{AggTrade, Best, Level, Nanos, Price, Quantity, Span, Trade},
+    topic::{Batch, BookState, Cadence, Payload, Update},
+};
+
+/// What one update did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was taken in, or it was not for mirrors.
+    Done,
+    /// The book does not continue: a whole one is needed.
+    NeedsSnapshot,
+}
+
+/// What is known of one instrument.
+#[derive(Debug)]
+pub(super) struct Mirror {
+    pub(super) trades: Recent<Trade>,
+    pub(super) agg_trades: Recent<AggTrade>,
+    pub(super) state: BookState,
+    pub(super) updated: Option<Nanos>,
+    best: Option<Best>,
+    last_price: Option<Price>,
+    statistics_price: Option<Price>,
+    /// The id of the last change contained; `None`: the book cannot be trusted.
+    last_id: Option<i64>,
+    bids: BTreeMap<Reverse<Price>, Quantity>,
+    asks: BTreeMap<Price, Quantity>,
+}
+
+impl Mirror {
+    /// An empty mirror that keeps up to `trades` trades of each kind.
+    pub(super) fn new(trades: usize) -> Self {
+        Self {
+            trades: Recent::new(trades),
+            agg_trades: Recent::new(trades),
+            state: BookState::default(),
+            updated: None,
+            best: None,
+            last_price: None,
+            statistics_price: None,
+            last_id: None,
+            bids: BTreeMap::new(),
+            asks: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in one update, whose wide parts lie in `batch`.
+    pub(super) fn apply(&mut self, update: &Update, batch: &Batch) -> Outcome {
+        self.updated = Some(update.received);
+        match update.payload {
+            Payload::DepthDiff { cadence: Cadence::Fast, first_id, last_id, bids, asks } => {
+                return self.diff(first_id, last_id, bids.of(&batch.levels), asks.of(&batch.levels));
+            }
+            Payload::BookSnapshot { last_id, bids, asks, reset } => {
+                self.snapshot(last_id, [bids, asks], &batch.levels, reset);
+            }
+            Payload::BookTicker(best) => self.best = Some(best),
+            Payload::Trade(trade) => {
+                self.trades.push(trade);
+                self.priced(trade.id, trade.price);
+            }
+            Payload::AggTrade(trade) => {
+                self.agg_trades.push(trade);
+                self.priced(trade.last_id, trade.price);
+            }
+            Payload::BookState(state) => self.state = state,
+            Payload::MiniTicker(index) => self.statistics_price = Some(batch.mini_tickers[index as usize].close),
+            Payload::Ticker(index) => self.statistics_price = Some(batch.tickers[index as usize].mini.close),
+            // The slow cadence says the same a second time; partial depth and candles are not mirrored.
+            Payload::DepthDiff { cadence: Cadence::Slow, .. } | Payload::PartialDepth { .. } | Payload::Kline(_) => {}
+        }
+        Outcome::Done
+    }
+
+    /// Updates were lost. Last values stay until newer ones come; what is built from differences is given up.
+    pub(super) fn lose(&mut self) {
+        self.last_id = None;
+        self.trades.clear();
+        self.agg_trades.clear();
+    }
+
+    pub(super) fn depth(&self, limit: usize) -> Option<Depth> {
+        let last_id = self.last_id?;
+        let bids = self.bids.iter().take(limit).map(|(&Reverse(price), &quantity)| Level { price, quantity }).collect();
+        let asks = self.asks.iter().take(limit).map(|(&price, &quantity)| Level { price, quantity }).collect();
+        Some(Depth { last_id, bids, asks })
+    }
+
+    pub(super) fn best(&self) -> Option<Best> {
+        self.best.or_else(|| {
+            let update_id = self.last_id?;
+            let bid = self.bids.first_key_value().map(|(&Reverse(price), &quantity)| Level { price, quantity });
+            let ask = self.asks.first_key_value().map(|(&price, &quantity)| Level { price, quantity });
+            Some(Best { update_id, bid: bid.unwrap_or_default(), ask: ask.unwrap_or_default() })
+        })
+    }
+
+    pub(super) fn last_price(&self) -> Option<Price> {
+        self.last_price.or(self.statistics_price)
+    }
+
+    /// Levels are absolute, so an overlap with what is known does no harm; a hole does.
+    fn diff(&mut self, first_id: i64, last_id: i64, bids: &[Level], asks: &[Level]) -> Outcome {
+        let Some(known) = self.last_id else { return Outcome::NeedsSnapshot };
+        if last_id <= known {
+            return Outcome::Done;
+        }
+        if first_id > known.saturating_add(1) {
+            self.last_id = None;
+            return Outcome::NeedsSnapshot;
+        }
+        for level in bids {
+            put(&mut self.bids, Reverse(level.price), level.quantity);
+        }
+        for level in asks {
+            put(&mut self.asks, level.price, level.quantity);
+        }
+        self.last_id = Some(last_id);
+        Outcome::Done
+    }
+
+    fn snapshot(&mut self, last_id: i64, [bids, asks]: [Span; 2], levels: &[Level], reset: bool) {
+        if !reset && self.last_id.is_some_and(|known| known > last_id) {
+            return;
+        }
+        if reset {
+            // Ids started over: the old best would look newer than everything that follows.
+            self.best = None;
+        }
+        let held = |level: &&Level| level.quantity != Quantity::ZERO;
+        self.bids = bids.of(levels).iter().filter(held).map(|level| (Reverse(level.price), level.quantity)).collect();
+        self.asks = asks.of(levels).iter().filter(held).map(|level| (level.price, level.quantity)).collect();
+        self.last_id = Some(last_id);
+    }
+
+    /// Trades and aggregates of the same fills come interleaved: the one that holds the highest fill is the newest.
+    fn priced(&mut self, id: i64, price: Price) {
+        let newest_trade = self.trades.last().map(|trade| trade.id);
+        let newest_inside = self.agg_trades.last().map(|trade| trade.last_id);
+        if newest_trade.max(newest_inside).is_none_or(|newest| newest <= id) {
+            self.last_price = Some(price);
+        }
+    }
+}
+
+fn put<K: Ord>(side: &mut BTreeMap<K, Quantity>, price: K, quantity: Quantity) {
+    if quantity == Quantity::ZERO {
+        side.remove(&price);
+    } else {
+        side.insert(price, quantity);
+    }
+}

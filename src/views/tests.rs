@@ -1,0 +1,265 @@
+use std::{collections::BTreeMap, thread, time::Duration};
+
+use super::*;
+use crate::{
+    market::{Listing, Quantity, Span, Status},
+    ring,
+    topic::{Cadence, Interest, Payload, Update},
+};
+
+const BTC: InstrumentId = InstrumentId(0);
+const ETH: InstrumentId = InstrumentId(1);
+
+fn catalogue() -> Arc<Catalogue> {
+    let mut catalogue = Catalogue::new();
+    let binance = catalogue.add_venue("binance", None);
+    catalogue.add_instrument(binance, "BTCUSDT", "BTCUSDT");
+    catalogue.add_instrument(binance, "ETHUSDT", "ETHUSDT");
+    Arc::new(catalogue)
+}
+
+fn level(price: i64, quantity: i64) -> Level {
+    Level { price: Price(price), quantity: Quantity(quantity) }
+}
+
+fn push(batch: &mut Batch, payload: Payload) {
+    batch.updates.push(Update { instrument: BTC, received: Nanos(5), time: Nanos(4), payload });
+}
+
+fn spans(batch: &mut Batch, sides: [&[Level]; 2]) -> [Span; 2] {
+    sides.map(|side| {
+        let start = batch.levels.len();
+        batch.levels.extend_from_slice(side);
+        Span::since(start, &batch.levels)
+    })
+}
+
+fn diff(batch: &mut Batch, cadence: Cadence, first_id: i64, last_id: i64, sides: [&[Level]; 2]) {
+    let [bids, asks] = spans(batch, sides);
+    push(batch, Payload::DepthDiff { cadence, first_id, last_id, bids, asks });
+}
+
+fn snapshot(batch: &mut Batch, last_id: i64, sides: [&[Level]; 2], reset: bool) {
+    let [bids, asks] = spans(batch, sides);
+    push(batch, Payload::BookSnapshot { last_id, bids, asks, reset });
+}
+
+/// Applies what `fill` makes; returns whether a snapshot was asked for.
+fn apply(views: &Views, fill: impl FnOnce(&mut Batch)) -> bool {
+    let mut batch = Batch::default();
+    fill(&mut batch);
+    let mut asked = false;
+    views.apply(&batch, |instrument| {
+        assert_eq!(instrument, BTC);
+        asked = true;
+    });
+    asked
+}
+
+fn trade(id: i64, price: i64) -> Trade {
+    Trade { id, price: Price(price), quantity: Quantity(1), time: Nanos(id * 1000), buyer_is_maker: false }
+}
+
+fn agg_trade(id: i64, last_id: i64, price: i64) -> AggTrade {
+    AggTrade {
+        id,
+        price: Price(price),
+        quantity: Quantity(1),
+        first_id: last_id,
+        last_id,
+        time: Nanos(id * 1000),
+        buyer_is_maker: false,
+    }
+}
+
+#[test]
+fn a_mirror_follows_diffs_from_its_snapshot() {
+    let views = Views::new(catalogue());
+    assert_eq!(views.depth(BTC, 10), None);
+    assert!(apply(&views, |batch| diff(batch, Cadence::Fast, 1, 2, [&[level(9, 1)], &[]])), "no book to continue");
+    assert_eq!(views.depth(BTC, 10), None);
+
+    let book: [&[Level]; 2] = [&[level(9, 5), level(8, 6)], &[level(10, 7), level(12, 8)]];
+    assert!(!apply(&views, |batch| snapshot(batch, 20, book, false)));
+    assert_eq!(views.best(BTC), Some(Best { update_id: 20, bid: level(9, 5), ask: level(10, 7) }));
+    // This tick began before the snapshot: levels are absolute, so it is applied as a whole.
+    assert!(!apply(&views, |batch| {
+        diff(batch, Cadence::Fast, 15, 22, [&[level(9, 0)], &[level(10, 1), level(11, 2)]]);
+    }));
+    // The slow cadence repeats what is known, with ids of its own.
+    assert!(!apply(&views, |batch| diff(batch, Cadence::Slow, 90, 99, [&[level(1, 1)], &[]])));
+    let depth = views.depth(BTC, 2).expect("a book");
+    assert_eq!(depth, Depth { last_id: 22, bids: vec![level(8, 6)], asks: vec![level(10, 1), level(11, 2)] });
+    // An old one again changes nothing.
+    assert!(!apply(&views, |batch| diff(batch, Cadence::Fast, 10, 21, [&[level(9, 3)], &[]])));
+    assert_eq!(views.depth(BTC, 2), Some(depth));
+    assert_eq!(views.depth(ETH, 2), None);
+    assert_eq!(views.updated(BTC), Some(Nanos(5)));
+}
+
+#[test]
+fn a_hole_hides_the_book_until_a_whole_one_comes() {
+    let views = Views::new(catalogue());
+    apply(&views, |batch| snapshot(batch, 20, [&[level(9, 5)], &[level(10, 5)]], false));
+    assert!(apply(&views, |batch| diff(batch, Cadence::Fast, 22, 23, [&[], &[level(10, 6)]])));
+    assert_eq!(views.depth(BTC, 1), None);
+    assert!(apply(&views, |batch| diff(batch, Cadence::Fast, 24, 24, [&[], &[level(10, 7)]])), "it asks again");
+    apply(&views, |batch| snapshot(batch, 24, [&[level(9, 5)], &[level(10, 7), level(11, 0)]], false));
+    assert_eq!(
+        views.depth(BTC, 5),
+        Some(Depth { last_id: 24, bids: vec![level(9, 5)], asks: vec![level(10, 7)] }),
+        "a level without quantity is none",
+    );
+    // Ids fall only when the venue started over.
+    apply(&views, |batch| snapshot(batch, 3, [&[], &[]], false));
+    assert_eq!(views.depth(BTC, 5).expect("a book").last_id, 24);
+    apply(&views, |batch| {
+        push(batch, Payload::BookTicker(Best { update_id: 24, bid: level(9, 5), ask: level(10, 7) }))
+    });
+    apply(&views, |batch| snapshot(batch, 3, [&[level(2, 1)], &[]], true));
+    assert_eq!(views.best(BTC), Some(Best { update_id: 3, bid: level(2, 1), ask: Level::default() }));
+}
+
+#[test]
+fn a_mirror_equals_a_plain_book_after_random_diffs() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let views = Views::new(catalogue());
+    apply(&views, |batch| snapshot(batch, 0, [&[], &[]], false));
+    let mut oracle = [BTreeMap::new(), BTreeMap::new()];
+    let mut last_id = 0;
+    for _ in 0..2000 {
+        let mut sides = [Vec::new(), Vec::new()];
+        for (side, levels) in sides.iter_mut().enumerate() {
+            for _ in 0..random.usize(..4) {
+                let price = random.i64(1..50) + 50 * side as i64;
+                let quantity = random.i64(0..3);
+                levels.push(level(price, quantity));
+                oracle[side].insert(price, quantity);
+                oracle[side].retain(|_, quantity| *quantity > 0);
+            }
+        }
+        let first_id = last_id + 1;
+        last_id += random.i64(1..5);
+        assert!(!apply(&views, |batch| diff(batch, Cadence::Fast, first_id, last_id, [&sides[0], &sides[1]])));
+    }
+    let expected = |(&price, &quantity): (&i64, &i64)| level(price, quantity);
+    let bids = oracle[0].iter().rev().map(expected).collect();
+    let asks = oracle[1].iter().map(expected).collect();
+    assert_eq!(views.depth(BTC, 1000), Some(Depth { last_id, bids, asks }));
+}
+
+#[test]
+fn recent_trades_are_bounded_and_found_by_id_and_time() {
+    let views = Views::new(catalogue());
+    assert_eq!((views.last_price(BTC), views.trades(BTC, 5)), (None, vec![]));
+    apply(&views, |batch| {
+        for id in 1..=6000 {
+            push(batch, Payload::Trade(trade(id, id + 7)));
+            push(batch, Payload::AggTrade(agg_trade(id, id, id + 7)));
+        }
+    });
+    let ids = |trades: Vec<Trade>| trades.iter().map(|trade| trade.id).collect::<Vec<_>>();
+    let agg_ids = |filter| views.agg_trades(BTC, &filter).iter().map(|trade| trade.id).collect::<Vec<_>>();
+    assert_eq!(views.last_price(BTC), Some(Price(6007)));
+    assert_eq!(ids(views.trades(BTC, 3)), [5998, 5999, 6000]);
+    assert_eq!(ids(views.trades(BTC, usize::MAX)).len(), TRADES_MOST);
+    assert_eq!(ids(views.trades_from(BTC, 0, 2)), [1001, 1002], "the oldest are gone");
+    assert_eq!(ids(views.trades_from(BTC, 5999, 9)), [5999, 6000]);
+    let all = AggTradesFilter { limit: 2, ..AggTradesFilter::default() };
+    assert_eq!(agg_ids(all), [5999, 6000]);
+    assert_eq!(agg_ids(AggTradesFilter { from_id: Some(3000), ..all }), [3000, 3001]);
+    assert_eq!(agg_ids(AggTradesFilter { start: Some(Nanos(4_000_000)), ..all }), [4000, 4001]);
+    assert_eq!(agg_ids(AggTradesFilter { end: Some(Nanos(4_000_000)), ..all }), [3999, 4000]);
+    let both = AggTradesFilter { start: Some(Nanos(4_000_000)), end: Some(Nanos(4_000_500)), ..all };
+    assert_eq!(agg_ids(both), [4000]);
+    // A relisting numbers from the start again.
+    apply(&views, |batch| push(batch, Payload::Trade(trade(1, 9))));
+    assert_eq!(ids(views.trades(BTC, 10)), [1]);
+}
+
+#[test]
+fn the_last_price_is_that_of_the_highest_fill() {
+    let views = Views::new(catalogue());
+    apply(&views, |batch| push(batch, Payload::Trade(trade(10, 100))));
+    apply(&views, |batch| push(batch, Payload::AggTrade(agg_trade(1, 9, 99))));
+    assert_eq!(views.last_price(BTC), Some(Price(100)), "an aggregate that comes late is older");
+    apply(&views, |batch| push(batch, Payload::AggTrade(agg_trade(2, 12, 101))));
+    apply(&views, |batch| push(batch, Payload::Trade(trade(11, 98))));
+    assert_eq!(views.last_price(BTC), Some(Price(101)), "a trade that was held back is older");
+}
+
+#[test]
+fn health_counts_listed_instruments_by_state() {
+    let catalogue = catalogue();
+    let views = Views::new(Arc::clone(&catalogue));
+    let health = |views: &Views| {
+        let [health] = views.health()[..] else { panic!("one venue") };
+        [health.listed, health.waiting, health.live, health.healing, health.refused]
+    };
+    assert_eq!(health(&views), [0; 5]);
+    for instrument in catalogue.instruments() {
+        instrument.list(Listing {
+            native: instrument.native.to_string(),
+            base: "BTC".to_owned(),
+            quote: "USDT".to_owned(),
+            decimals: crate::market::Decimals::EIGHT,
+            status: Status::Trading,
+            tick_size: "0.01000000".to_owned(),
+            step_size: "0.00001000".to_owned(),
+            binance_info: None,
+        });
+    }
+    assert_eq!(health(&views), [2, 2, 0, 0, 0]);
+    apply(&views, |batch| push(batch, Payload::BookState(BookState::Live)));
+    assert_eq!(health(&views), [2, 1, 1, 0, 0]);
+    apply(&views, |batch| push(batch, Payload::BookState(BookState::Healing)));
+    assert_eq!((health(&views), views.state(BTC)), ([2, 1, 0, 1, 0], BookState::Healing));
+}
+
+/// Waits until `holds`; fails only when the thread is stuck for good.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..30_000 {
+        if holds() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("never happened: {what}");
+}
+
+#[test]
+fn the_thread_wakes_for_batches_and_asks_for_books_when_lapped() {
+    let catalogue = catalogue();
+    let views = Views::new(Arc::clone(&catalogue));
+    let interest = Arc::new(Interest::new(catalogue.instruments().len()));
+    let mut publisher = ring::ring::<Batch>(64, 1 << 20);
+    let following =
+        follow(Arc::clone(&views), Arc::clone(&interest), |waker| vec![publisher.reader(waker)]).expect("a thread");
+    let mut batch = Batch::default();
+    snapshot(&mut batch, 1, [&[level(1, 1)], &[level(2, 1)]], false);
+    publisher.publish(&mut batch);
+    wait_until("the first book", || views.depth(BTC, 1).is_some());
+    // One by one, so that the thread parks between.
+    for id in 2..50 {
+        diff(&mut batch, Cadence::Fast, id, id, [&[level(1, id)], &[]]);
+        publisher.publish(&mut batch);
+        wait_until("a diff", || views.depth(BTC, 1).is_some_and(|depth| depth.last_id == id));
+    }
+    // Holding the mirror stalls the thread, as a starved core would.
+    let held = views.mirror(BTC);
+    for id in 50..500 {
+        diff(&mut batch, Cadence::Fast, id, id, [&[level(1, id)], &[]]);
+        publisher.publish(&mut batch);
+    }
+    drop(held);
+    wait_until("asking for the books", || interest.take_snapshot(BTC));
+    wait_until("asking for the other book", || interest.take_snapshot(ETH));
+    snapshot(&mut batch, 500, [&[level(1, 500)], &[]], false);
+    publisher.publish(&mut batch);
+    wait_until("the book again", || {
+        views.depth(BTC, 1).is_some_and(|depth| depth.last_id == 500 && depth.bids == [level(1, 500)])
+    });
+    following.stop();
+}
