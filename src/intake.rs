@@ -237,3 +237,6 @@ fn copies(venue: &VenueFeed) -> u32 {
 
 /// Orders that may wait for one feed. A connection carries at most 1,024 streams, so this holds one per instrument.
 const FEED_ORDERS_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests;

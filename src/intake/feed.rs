@@ -321,7 +321,7 @@ async fn attempt(
     dial: Arc<Dial>,
     connection: ConnectionId,
     delay: Duration,
-    orders: mpsc::Receiver<Vec<String>>,
+    mut orders: mpsc::Receiver<Vec<String>>,
     news: mpsc::Sender<(ConnectionId, News)>,
 ) -> Result<Ended, Failed> {
     let opening = async {
@@ -329,9 +329,12 @@ async fn attempt(
         upstream.connect_turn().await;
         socket::dial(&upstream, &dial.path).await
     };
+    let never_opened = Ok(Ended { end: End::Asked, data_for: Duration::ZERO });
     let stream = tokio::select! {
         biased;
-        () = upstream.stop.requested() => return Ok(Ended { end: End::Asked, data_for: Duration::ZERO }),
+        () = upstream.stop.requested() => return never_opened,
+        // Messages are ordered from open lines only, so this says that the feed has dropped the line.
+        _ = orders.recv() => return never_opened,
         stream = opening => stream.map_err(|error| Failed { error })?,
     };
     let at = clock::now();
@@ -368,3 +371,6 @@ const NEWS_MAX: usize = 16;
 
 /// Orders that may wait for one line. Each asks for one book again.
 const MESSAGES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests;

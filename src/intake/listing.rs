@@ -29,15 +29,14 @@ pub(super) async fn listed(upstream: &Arc<Upstream>, rest: &Rest) -> Vec<Instrum
     if natives.is_empty() {
         return Vec::new();
     }
-    let source = upstream.protocol.listing(&natives);
     let mut backoff = Backoff::new(&upstream.settings);
     loop {
-        let error = match fetch(upstream, rest, &source).await {
+        let error = match fetch_all(upstream, rest, &natives).await {
             Ok(listings) => return note(upstream, listings),
             Err(error) => error,
         };
         let wait = backoff.after_failure();
-        let (venue, (key, url)) = (&upstream.name, address(upstream, &source));
+        let (venue, (key, url)) = (&upstream.name, address(upstream, &natives));
         warn!(
             %venue,
             "cannot fetch the list of instruments from {url}: {error}; trying again in {wait:.1?} (is {key} right, is the network up?)"
@@ -61,6 +60,33 @@ enum ListingError {
     Timeout(Duration),
     #[error("the connection broke: {0}")]
     Broken(#[from] Box<tungstenite::Error>),
+}
+
+/// One try for the whole list.
+///
+/// Binance answers 400 to a question about many symbols if it does not know one of them. A venue must not be lost for
+/// that: the question is halved until the unknown symbols stand alone.
+async fn fetch_all(upstream: &Arc<Upstream>, rest: &Rest, natives: &[&str]) -> Result<Vec<Listing>, ListingError> {
+    let mut listings = Vec::new();
+    let mut refused = 0;
+    let mut parts = vec![natives];
+    while let Some(part) = parts.pop() {
+        match fetch(upstream, rest, &upstream.protocol.listing(part)).await {
+            Ok(listed) => listings.extend(listed),
+            Err(ListingError::Fetch(FetchError::Status { status: 400, .. })) if part.len() > 1 => {
+                let (first, second) = part.split_at(part.len() / 2);
+                parts.extend([second, first]);
+            }
+            Err(error @ ListingError::Fetch(FetchError::Status { status: 400, .. })) => {
+                refused += 1;
+                if refused == natives.len() || refused > REFUSED_MAX {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(listings)
 }
 
 async fn fetch(upstream: &Arc<Upstream>, rest: &Rest, source: &ListingSource) -> Result<Vec<Listing>, ListingError> {
@@ -120,9 +146,12 @@ fn note(upstream: &Upstream, listings: Vec<Listing>) -> Vec<InstrumentId> {
 }
 
 /// The configured key and address that the list comes from.
-fn address<'a>(upstream: &'a Upstream, source: &ListingSource) -> (&'static str, &'a str) {
-    match source {
+fn address<'a>(upstream: &'a Upstream, natives: &[&str]) -> (&'static str, &'a str) {
+    match upstream.protocol.listing(natives) {
         ListingSource::Rest(_) => ("rest_url", &upstream.rest_url),
         ListingSource::Socket { .. } => ("ws_url", &upstream.ws_url),
     }
 }
+
+/// Symbols that may be refused one by one; with more, the address or the whole list is wrong, and asking costs weight.
+const REFUSED_MAX: usize = 16;

@@ -258,6 +258,8 @@ impl Socket {
             if let Err(EngineGone) = self.hand_up(batch.frames, batch.bytes).await {
                 return Some(End::EngineGone);
             }
+            // While the engine was behind, nobody listened: that was not the venue's silence.
+            self.heard = Instant::now();
         }
         batch.end
     }
@@ -373,3 +375,6 @@ const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// Messages that may wait for the venue's limit, besides a dial's own.
 const OUTBOX_MESSAGES_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests;
