@@ -153,8 +153,7 @@ impl Truth {
             / 2;
         let distance = self.rng.i64(0..12);
         let price = if is_bid { middle - distance } else { middle + 1 + distance };
-        let (side, other) =
-            if is_bid { (&mut self.bids, &mut self.asks) } else { (&mut self.asks, &mut self.bids) };
+        let (side, other) = if is_bid { (&mut self.bids, &mut self.asks) } else { (&mut self.asks, &mut self.bids) };
         let quantity = if self.rng.u8(0..3) == 0 { 0 } else { self.rng.i64(1..1_000) };
         if quantity == 0 && side.remove(&price).is_none() {
             return;
@@ -165,8 +164,11 @@ impl Truth {
         self.id += 1;
         self.pending.insert((is_bid, price), quantity);
         // What would cross is traded away.
-        let crossed: Vec<i64> =
-            other.keys().copied().filter(|&ask| quantity > 0 && if is_bid { ask <= price } else { ask >= price }).collect();
+        let crossed: Vec<i64> = other
+            .keys()
+            .copied()
+            .filter(|&ask| quantity > 0 && if is_bid { ask <= price } else { ask >= price })
+            .collect();
         for gone in crossed {
             other.remove(&gone);
             self.id += 1;
@@ -269,7 +271,8 @@ fn misbehave(seed: u64) -> Vec<String> {
                 1 => diff = None,
                 2 => frames.extend(diff.clone()),
                 3 => std::mem::swap(&mut diff, &mut late),
-                4 => frames.push(diff.take().unwrap_or_default()[..20.min(diff.as_ref().map_or(0, String::len))].to_owned()),
+                4 => frames
+                    .push(diff.take().unwrap_or_default()[..20.min(diff.as_ref().map_or(0, String::len))].to_owned()),
                 _ => {}
             }
             frames.extend(diff);
@@ -282,7 +285,11 @@ fn misbehave(seed: u64) -> Vec<String> {
             said.extend(bench.frame(CONNECTION, frame));
         }
         if round == 600 {
-            said.extend(bench.pass(vec![Inbound::Closed { venue: VENUE, connection: CONNECTION, received: bench.now }]));
+            said.extend(bench.pass(vec![Inbound::Closed {
+                venue: VENUE,
+                connection: CONNECTION,
+                received: bench.now,
+            }]));
             (0..20).for_each(|_| truth.change());
             let _lost = truth.diff(bench.now);
             bench.opened(CONNECTION);
@@ -378,7 +385,8 @@ fn partial_books_come_with_the_diff_and_at_once_to_the_first_who_wants_them() {
     said.extend(bench.wait(200));
     let order: Vec<_> = said.iter().map(std::mem::discriminant).collect();
     let wanted = |said: &Said| matches!(said, Said::Partial { .. });
-    let diff_at = said.iter().position(|said| matches!(said, Said::Diff { cadence: Cadence::Fast, .. })).expect("a diff");
+    let diff_at =
+        said.iter().position(|said| matches!(said, Said::Diff { cadence: Cadence::Fast, .. })).expect("a diff");
     assert!(said[diff_at + 1..].iter().any(wanted), "the partial book comes behind its diff: {order:?}");
 }
 
@@ -394,8 +402,7 @@ fn lost_trades_are_fetched_and_published_in_order() {
     assert_eq!(bench.frame(CONNECTION, trade(10)), [Said::Trade(10)]);
     assert!(bench.frame(CONNECTION, trade(13)).is_empty(), "held");
     assert!(bench.frame(CONNECTION, trade(10)).is_empty(), "a double");
-    let asked: Vec<_> =
-        bench.requests.try_iter().filter(|request| matches!(request, Request::Trades { .. })).collect();
+    let asked: Vec<_> = bench.requests.try_iter().filter(|request| matches!(request, Request::Trades { .. })).collect();
     assert_eq!(asked, [Request::Trades { instrument: INSTRUMENT, from_id: 11, count: 2 }]);
     let body = r#"[{"id":11,"price":"50000.00000000","qty":"1.00000000","quoteQty":"50000.00000000","time":1789000000011,"isBuyerMaker":true,"isBestMatch":true},
         {"id":12,"price":"50000.00000000","qty":"1.00000000","quoteQty":"50000.00000000","time":1789000000012,"isBuyerMaker":true,"isBestMatch":true},

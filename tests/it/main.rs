@@ -4,6 +4,6 @@
 mod books;
 mod client;
 mod engine;
-mod oracle;
 mod kraken_books;
+mod oracle;
 mod tidy;
