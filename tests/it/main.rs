@@ -7,3 +7,4 @@ mod engine;
 mod kraken_books;
 mod oracle;
 mod tidy;
+mod venue_captures;
