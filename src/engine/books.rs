@@ -7,9 +7,7 @@ use crate::{
     book::{Book, Diff, Join, Outcome, Snapshot, State, checksum},
     config,
     intake::{ConnectionId, Request},
-    market::{
-        BookDiff, BookSnapshot, ChecksumRule, Event, EventKind, Level, Nanos, Side, UpdateIds,
-    },
+    market::{BookDiff, BookSnapshot, ChecksumRule, Event, EventKind, Level, Nanos, Side, UpdateIds},
     topic::{BookState, Payload},
     venue::{BookSource, Traits},
 };

@@ -33,7 +33,10 @@ impl Pulse {
         }
         self.next_watch = Nanos(now.0 + WATCH_NS);
         for connection in shared.watch.stale(now) {
-            tracing::warn!(connection = connection.0, "a stream fell silent while others speak; renewing its connection");
+            tracing::warn!(
+                connection = connection.0,
+                "a stream fell silent while others speak; renewing its connection"
+            );
             shared.ask(Request::Renew { connection });
         }
         deepen(desks, shared);

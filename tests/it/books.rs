@@ -15,11 +15,7 @@ use crate::{
 
 /// Files of one session, symbols, and how often the MANIFEST says that best bid and ask equal the bookTicker.
 const SESSIONS: &[(&[&str], usize, usize)] = &[
-    (
-        &["hftbacktest/examples/spot/btcusdt_20240808.gz", "hftbacktest/examples/spot/btcusdt_20240809.gz"],
-        6491,
-        6493,
-    ),
+    (&["hftbacktest/examples/spot/btcusdt_20240808.gz", "hftbacktest/examples/spot/btcusdt_20240809.gz"], 6491, 6493),
     (&["cryptofeed/history/BINANCE-b38f7c.0.2df3a1e.gz"], 4629, 4629),
     (&["cryptofeed/sample_data/BINANCE.http.0.0.gz", "cryptofeed/sample_data/BINANCE.ws.1.0.gz"], 159, 159),
     (&["cryptofeed/sample_data/BINANCE_US.http.0.0.gz", "cryptofeed/sample_data/BINANCE_US.ws.1.0.gz"], 316, 316),

@@ -3,5 +3,6 @@
 
 mod books;
 mod client;
+mod intake;
 mod oracle;
 mod tidy;

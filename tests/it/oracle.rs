@@ -39,9 +39,9 @@ fn message(line: &str) -> Option<Message> {
     // A response may be followed by its headers; the first JSON value is the body.
     let value: Value = serde_json::Deserializer::from_str(json).into_iter().next()?.ok()?;
     if value.get("lastUpdateId").is_some() {
-        let symbol = line.split_once("symbol=").map(|(_, rest)| {
-            rest.chars().take_while(char::is_ascii_alphanumeric).collect::<String>()
-        });
+        let symbol = line
+            .split_once("symbol=")
+            .map(|(_, rest)| rest.chars().take_while(char::is_ascii_alphanumeric).collect::<String>());
         return Some(Message::Snapshot(symbol, value));
     }
     value.get("data").cloned().map(Message::Frame)
