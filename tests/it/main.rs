@@ -5,6 +5,7 @@ mod books;
 mod client;
 mod engine;
 mod kraken_books;
+mod intake;
 mod oracle;
 mod tidy;
 mod venue_captures;
