@@ -3,9 +3,11 @@
 
 mod books;
 mod client;
+mod command_line;
 mod engine;
-mod kraken_books;
 mod intake;
+mod kraken_books;
 mod oracle;
+mod process;
 mod tidy;
 mod venue_captures;
