@@ -1,4 +1,8 @@
 //! All integration tests in one binary: linked once, run side by side.
 #![allow(missing_docs, reason = "tests")]
 
+mod answers;
+mod doors;
+mod house;
+mod rest;
 mod tidy;
