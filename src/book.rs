@@ -1,1 +1,258 @@
 //! Price ladders with stamped levels, snapshot and diff joining, checksums.
+//!
+//! A [`Book`] is both sides of one instrument at one update id, and knows what was touched since an earlier one. A [`Join`]
+//! keeps it in step with a venue: it decides which diffs and snapshots may touch the book. Neither knows
+//! time or venues; whoever owns them asks for snapshots when the [`Outcome`] says so.
+
+pub mod checksum;
+mod join;
+mod journal;
+mod ladder;
+
+pub use join::{Diff, Join, Outcome, Snapshot, State};
+pub use ladder::{Ladder, Stamped};
+
+use self::journal::Journal;
+use crate::market::{Best, Level, Price, Quantity, Side, Span};
+
+/// Touches that a side of a book remembers unless told otherwise: some seconds of the busiest markets.
+pub const TOUCHES_MAX: usize = 8192;
+
+/// Both sides of one instrument after update [`Book::last_id`].
+#[derive(Clone, Debug)]
+pub struct Book {
+    bids: Half,
+    asks: Half,
+    last_id: i64,
+}
+
+/// How far a side is known: levels beyond it exist at the venue, but only those touched since are in our book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Horizon {
+    /// The best price when the snapshot was taken.
+    pub best: Price,
+    /// The worst price that the snapshot covered.
+    pub worst: Price,
+    /// The snapshot had fewer levels than were asked for, so there is nothing beyond.
+    pub complete: bool,
+}
+
+/// Bids descending and asks ascending, as runs in the pool they were appended to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// The bids.
+    pub bids: Span,
+    /// The asks.
+    pub asks: Span,
+}
+
+#[derive(Clone, Debug)]
+struct Half {
+    ladder: Ladder,
+    journal: Journal,
+    horizon: Option<Horizon>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self::new(TOUCHES_MAX)
+    }
+}
+
+impl Book {
+    /// An empty book that will remember at most `touches_max` touches per side.
+    pub const fn new(touches_max: usize) -> Self {
+        Self { bids: Half::new(Side::Bid, touches_max), asks: Half::new(Side::Ask, touches_max), last_id: 0 }
+    }
+
+    /// The buyers.
+    pub const fn bids(&self) -> &Ladder {
+        &self.bids.ladder
+    }
+
+    /// The sellers.
+    pub const fn asks(&self) -> &Ladder {
+        &self.asks.ladder
+    }
+
+    /// The id of the last update contained; 0 before the first.
+    pub const fn last_id(&self) -> i64 {
+        self.last_id
+    }
+
+    /// Applies the levels of one update in their order: absolute quantities, zero removes. Every one of them counts as touched.
+    ///
+    /// # Panics
+    /// If `last_id` is below [`Book::last_id`]: [`Join`] lets no such diff through.
+    pub fn apply(&mut self, last_id: i64, bids: &[Level], asks: &[Level]) {
+        self.advance(last_id);
+        self.bids.apply(last_id, bids);
+        self.asks.apply(last_id, asks);
+    }
+
+    /// Drops the levels beyond the best `window` of each side, for venues that send a window of the book and
+    /// no removals for what is pushed out of it. They count as touched by the last update.
+    pub fn cut(&mut self, window: usize) {
+        self.bids.cut(self.last_id, window);
+        self.asks.cut(self.last_id, window);
+    }
+
+    /// Starts over with a whole book: nothing is known of changes since an earlier id, and ids may fall.
+    ///
+    /// `limit` is how many levels per side were asked for; `None`: the venue's window is all there is to know.
+    pub fn reset(&mut self, last_id: i64, bids: &[Level], asks: &[Level], limit: Option<u32>) {
+        self.last_id = last_id;
+        self.bids.reset(last_id, bids, limit);
+        self.asks.reset(last_id, asks, limit);
+    }
+
+    /// Replaces the book by a newer whole one. Every level that differs (changed, added or removed) counts as touched by
+    /// update `last_id`, on top of what was touched before.
+    ///
+    /// # Panics
+    /// If `last_id` is below [`Book::last_id`].
+    pub fn replace(&mut self, last_id: i64, bids: &[Level], asks: &[Level], limit: Option<u32>) {
+        let mut newer = Self::new(0);
+        newer.reset(last_id, bids, asks, limit);
+        self.replace_by(&newer);
+    }
+
+    /// Best bid and ask with [`Book::last_id`]; zeros for a side without levels.
+    pub fn best(&self) -> Best {
+        let level = |half: &Half| half.ladder.best().map_or_else(Level::default, |best| best.level());
+        Best { update_id: self.last_id, bid: level(&self.bids), ask: level(&self.asks) }
+    }
+
+    /// Whether somebody would buy for what somebody would sell for, which no venue lets stand.
+    pub fn is_crossed(&self) -> bool {
+        match (self.bids.ladder.best(), self.asks.ladder.best()) {
+            (Some(bid), Some(ask)) => bid.price >= ask.price,
+            _ => false,
+        }
+    }
+
+    /// How far the side is known; `None` before the first snapshot and for a side that was empty then.
+    pub const fn horizon(&self, side: Side) -> Option<Horizon> {
+        match side {
+            Side::Bid => self.bids.horizon,
+            Side::Ask => self.asks.horizon,
+        }
+    }
+
+    /// Whether the best of a side has come within a tenth of the way to the horizon: time to fetch a new snapshot,
+    /// before the top of the book consists of levels that were never known.
+    pub fn needs_deeper(&self) -> bool {
+        self.bids.needs_deeper() || self.asks.needs_deeper()
+    }
+
+    /// Appends every price touched after update `id` to `pool`, each once, with what rests there now; zero: nothing.
+    ///
+    /// `None` if touches after `id` were forgotten already: then only the whole book tells. The cost goes with the
+    /// number of touches, not with the size of the book.
+    pub fn changes_since(&self, id: i64, pool: &mut Vec<Level>) -> Option<Runs> {
+        if !self.bids.journal.reaches(id) || !self.asks.journal.reaches(id) {
+            return None;
+        }
+        Some(Runs { bids: self.bids.changes_since(id, pool), asks: self.asks.changes_since(id, pool) })
+    }
+
+    /// Appends the best `count` levels of each side to `pool`; `usize::MAX`: the whole book.
+    pub fn top(&self, count: usize, pool: &mut Vec<Level>) -> Runs {
+        Runs { bids: self.bids.top(count, pool), asks: self.asks.top(count, pool) }
+    }
+
+    /// [`Book::replace`] with a book that is built already.
+    fn replace_by(&mut self, newer: &Self) {
+        self.advance(newer.last_id);
+        self.bids.replace_by(&newer.bids, newer.last_id);
+        self.asks.replace_by(&newer.asks, newer.last_id);
+    }
+
+    fn advance(&mut self, last_id: i64) {
+        assert!(last_id >= self.last_id, "ids of a book do not fall: {last_id} after {}", self.last_id);
+        self.last_id = last_id;
+    }
+}
+
+impl Half {
+    const fn new(side: Side, touches_max: usize) -> Self {
+        Self { ladder: Ladder::new(side), journal: Journal::new(touches_max), horizon: None }
+    }
+
+    fn apply(&mut self, id: i64, levels: &[Level]) {
+        for level in levels {
+            let before = self.ladder.set(*level, id);
+            // Venues repeat a price within one message; one touch is enough.
+            if before.is_none_or(|before| before.changed != id) {
+                self.journal.push(id, level.price);
+            }
+        }
+    }
+
+    fn cut(&mut self, id: i64, window: usize) {
+        for gone in self.ladder.cut(window) {
+            self.journal.push(id, gone.price);
+        }
+    }
+
+    fn reset(&mut self, id: i64, levels: &[Level], limit: Option<u32>) {
+        self.ladder = Ladder::of(self.ladder.side(), levels, id);
+        self.journal.restart(id);
+        self.horizon = self.ladder.best().zip(self.ladder.worst()).map(|(best, worst)| Horizon {
+            best: best.price,
+            worst: worst.price,
+            complete: limit.is_none_or(|limit| levels.len() < limit as usize),
+        });
+    }
+
+    fn replace_by(&mut self, newer: &Self, id: i64) {
+        let Self { ladder, journal, horizon } = self;
+        ladder.become_like(&newer.ladder, id, |price| journal.push(id, price));
+        *horizon = newer.horizon;
+    }
+
+    fn needs_deeper(&self) -> bool {
+        let Some(horizon) = self.horizon.filter(|horizon| !horizon.complete) else {
+            return false;
+        };
+        let Some(best) = self.ladder.best() else {
+            return true;
+        };
+        let rank = |price| i128::from(Ladder::rank(self.ladder.side(), price));
+        let left = rank(best.price) - rank(horizon.worst);
+        let depth = rank(horizon.best) - rank(horizon.worst);
+        left * HORIZON_PARTS <= depth
+    }
+
+    fn changes_since(&self, id: i64, pool: &mut Vec<Level>) -> Span {
+        let start = pool.len();
+        pool.extend(self.journal.since(id).map(|price| Level { price, quantity: Quantity::ZERO }));
+        let run = &mut pool[start..];
+        let side = self.ladder.side();
+        run.sort_unstable_by_key(|level| std::cmp::Reverse(Ladder::rank(side, level.price)));
+        let mut kept = 0;
+        for index in 0..run.len() {
+            let price = run[index].price;
+            if kept > 0 && run[kept - 1].price == price {
+                continue;
+            }
+            let quantity = self.ladder.at(price).map_or(Quantity::ZERO, |level| level.quantity);
+            run[kept] = Level { price, quantity };
+            kept += 1;
+        }
+        pool.truncate(start + kept);
+        Span::since(start, pool)
+    }
+
+    fn top(&self, count: usize, pool: &mut Vec<Level>) -> Span {
+        let start = pool.len();
+        pool.extend(self.ladder.top(count).map(|level| level.level()));
+        Span::since(start, pool)
+    }
+}
+
+/// The best may not come nearer to the horizon than one part of so many of the snapshot's depth.
+const HORIZON_PARTS: i128 = 10;
+
+#[cfg(test)]
+mod tests;

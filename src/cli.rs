@@ -1,1 +1,191 @@
+//! What the user typed, and what is run for it.
 
+mod exchange;
+mod serve;
+mod tail;
+
+use std::{fmt::Display, fs, io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::{
+    app::StartError,
+    config::{Config, ConfigError, DEFAULT_TOML, Overrides},
+};
+
+/// Exchange feeds in once, Binance Spot wire format out to thousands of WebSocket subscribers.
+///
+/// Without a command, `tickcast` serves a complete simulated market on 127.0.0.1:9443: no account, no internet.
+#[derive(Debug, Parser)]
+#[command(name = "tickcast", version, max_term_width = 110, after_help = EXIT_CODES)]
+struct Line {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed while running; 2 wrong use of the command line; 66 a file cannot be read; 69 an address
+cannot be used or reached; 70 a defect of ours; 73 a file cannot be written; 78 the configuration is wrong.
+
+First steps:
+  tickcast                                  serve the simulated market
+  tickcast tail btcusdt@depth20 --pretty    watch a stream of it
+  tickcast serve --config FILE              serve real exchanges (config/binance.toml is a start)";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve market data (the default): connect to the venues, fan out to subscribers.
+    Serve,
+    /// Run the simulated exchange alone, for tests of other software: Binance's protocol on a loopback port.
+    Exchange(exchange::Arguments),
+    /// Print a stream as it comes.
+    Tail(tail::Arguments),
+    /// Read the configuration, say what is wrong with it or what it comes to.
+    CheckConfig,
+    /// Print every key with its default, unit, limit and reason.
+    DefaultConfig,
+}
+
+/// Where settings come from, weakest first: built-in, file, environment (TICKCAST__SERVER__LISTEN), flags.
+#[derive(Debug, Args)]
+struct Settings {
+    /// Settings that differ from the built-in ones (TOML; `tickcast default-config` prints all).
+    #[arg(long, short, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// One setting by its dotted key, e.g. --set server.listen=127.0.0.1:9000 (may be repeated).
+    #[arg(long = "set", value_name = "KEY=VALUE", global = true, value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// What to log: error, warn, info, debug, trace, or per room: info,tickcast::intake=debug.
+    #[arg(long, value_name = "LEVEL", global = true)]
+    log: Option<String>,
+}
+
+/// Runs what was typed; the exit code says how it went.
+pub fn run() -> ExitCode {
+    let line = Line::parse();
+    match execute(line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("tickcast: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Why a command ended, for the user and for scripts.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    const RUNTIME: u8 = 1;
+    const NO_INPUT: u8 = 66;
+    const UNAVAILABLE: u8 = 69;
+    const DEFECT: u8 = 70;
+    const CANNOT_CREATE: u8 = 73;
+    const CONFIG: u8 = 78;
+
+    fn new(code: u8, message: impl Display) -> Self {
+        Self { code, message: message.to_string() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Self::CONFIG, error)
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let code = match error {
+            StartError::Config(_) => Self::CONFIG,
+            StartError::Address(_) => Self::UNAVAILABLE,
+            StartError::Recording(_) => Self::NO_INPUT,
+            StartError::System { .. } => Self::DEFECT,
+        };
+        Self::new(code, error)
+    }
+}
+
+fn execute(line: Line) -> Result<(), Failure> {
+    let Settings { config: file, set, log } = line.settings;
+    let load = || load(file, set, log);
+    match line.command {
+        None | Some(Command::Serve) => serve::run(with_log(load()?)?),
+        Some(Command::Exchange(arguments)) => exchange::run(with_log(load()?)?, &arguments),
+        Some(Command::Tail(arguments)) => tail::run(&load()?, &arguments),
+        Some(Command::CheckConfig) => check_config(&load()?),
+        Some(Command::DefaultConfig) => {
+            print!("{DEFAULT_TOML}");
+            Ok(())
+        }
+    }
+}
+
+fn load(file: Option<PathBuf>, set: Vec<(String, String)>, log: Option<String>) -> Result<Config, Failure> {
+    let file = file
+        .map(|path| {
+            let name = path.display().to_string();
+            let text = fs::read_to_string(&path)
+                .map_err(|error| Failure::new(Failure::NO_INPUT, format_args!("--config {name}: {error}")))?;
+            Ok::<_, Failure>((name, text))
+        })
+        .transpose()?;
+    let mut flags = set;
+    flags.extend(log.map(|level| ("log.level".to_owned(), level)));
+    Ok(Config::load(&Overrides { file, environment: std::env::vars().collect(), flags })?)
+}
+
+/// Logs to standard error, so that what a command prints can be piped.
+fn with_log(config: Config) -> Result<Config, Failure> {
+    let filter: Targets =
+        config.log.level.parse().map_err(|error| {
+            Failure::new(Failure::CONFIG, format_args!("`log.level` is {}: {error}", config.log.level))
+        })?;
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_filter(filter);
+    // A second initialisation can only come from a test that runs several commands in one process.
+    let _already = tracing_subscriber::registry().with(lines).try_init();
+    Ok(config)
+}
+
+fn check_config(config: &Config) -> Result<(), Failure> {
+    crate::app::check(config)?;
+    println!("The configuration is good.");
+    println!("  public door   {}", config.server.listen);
+    println!("  ops door      {}", config.ops.listen);
+    for venue in &config.venues {
+        let count = venue.symbols.len();
+        println!("  venue         {} ({}) at {}, {count} symbols", venue.name, venue.kind, venue.ws_url);
+    }
+    Ok(())
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it has to be KEY=VALUE, e.g. server.shards=2")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_key_and_value() {
+        assert_eq!(key_value("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(key_value("a.b").is_err());
+    }
+}

@@ -1,1 +1,280 @@
-//! One partition of instruments: decode, apply, derive, publish.
+//! One partition of instruments: decode, apply, derive, publish. The ingest loop.
+//!
+//! [`Engine`] is a function of what it is handed: frames with their receive times and the time of the pass. The thread
+//! around it ([`start`]) owns the clock and the channels. It never blocks on a reader and never touches a socket.
+
+mod books;
+mod desk;
+mod pulse;
+mod schedule;
+mod watch;
+
+use std::{
+    io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::{
+    clock, config,
+    intake::{ConnectionId, Frame, Inbound, Request},
+    market::{Catalogue, Events, InstrumentId, Nanos, VenueId},
+    metrics,
+    ring::Publisher,
+    topic::{Batch, Interest},
+    venue::{AnyDecoder, AnyProtocol, Decode},
+};
+
+use desk::Desk;
+use pulse::Pulse;
+use schedule::Schedule;
+use watch::Watch;
+
+/// What an engine is built from.
+#[derive(Debug)]
+pub struct Parts {
+    /// Venues and instruments.
+    pub catalogue: Arc<Catalogue>,
+    /// The protocol of each venue, by [`VenueId`].
+    pub protocols: Vec<Arc<AnyProtocol>>,
+    /// What anyone below the ring wants.
+    pub interest: Arc<Interest>,
+    /// Where updates go.
+    pub publisher: Publisher<Batch>,
+    /// What intake is asked.
+    pub requests: flume::Sender<Request>,
+    /// Limits and waits.
+    pub settings: config::Engine,
+    /// Silence of a stream before its connection is renewed.
+    pub stale_after: Duration,
+}
+
+/// One partition of instruments.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Shared,
+    decoders: Vec<AnyDecoder>,
+    desks: Vec<Desk>,
+    events: Events,
+    publisher: Publisher<Batch>,
+    pulse: Pulse,
+}
+
+/// What every desk of the engine works with during a pass.
+#[derive(Debug)]
+struct Shared {
+    catalogue: Arc<Catalogue>,
+    interest: Arc<Interest>,
+    requests: flume::Sender<Request>,
+    schedule: Schedule,
+    watch: Watch,
+    batch: Batch,
+    metrics: Vec<metrics::Engine>,
+}
+
+impl Engine {
+    /// An engine with all books waiting.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { catalogue, protocols, interest, publisher, requests, settings, stale_after } = parts;
+        let venues = catalogue.venues().iter().zip(&protocols);
+        let decoders = venues.map(|(venue, protocol)| protocol.decoder(Arc::clone(&catalogue), venue.id)).collect();
+        let desks = catalogue
+            .instruments()
+            .iter()
+            .map(|instrument| {
+                let protocol = &protocols[instrument.venue.0 as usize];
+                let refills = protocol.trades(instrument, 0, 1).is_some();
+                Desk::new(instrument, &protocol.traits(), refills, &settings)
+            })
+            .collect::<Vec<_>>();
+        let waiting: Vec<_> = catalogue.venues().iter().map(|venue| catalogue.of_venue(venue.id).count()).collect();
+        let shared = Shared {
+            schedule: Schedule::new(desks.len()),
+            watch: Watch::new(desks.len(), stale_after),
+            batch: Batch::default(),
+            metrics: catalogue.venues().iter().map(|venue| metrics::Engine::of(&venue.name)).collect(),
+            catalogue,
+            interest,
+            requests,
+        };
+        for (count, metrics) in waiting.iter().zip(&shared.metrics) {
+            metrics.books[0].set(*count as f64);
+        }
+        let pulse = Pulse::new();
+        Self { shared, decoders, desks, events: Events::default(), publisher, pulse }
+    }
+
+    /// One pass at time `now`: takes in what came, publishes what that and the time bring, as one batch.
+    pub fn pass(&mut self, now: Nanos, inbound: impl IntoIterator<Item = Inbound>) {
+        for message in inbound {
+            self.take(message);
+        }
+        self.tick(now);
+        self.pulse.beat(now, &mut self.desks, &mut self.shared);
+        if !self.shared.batch.updates.is_empty() {
+            self.count_updates();
+            self.shared.batch.published = now;
+            self.publisher.publish(&mut self.shared.batch);
+        }
+    }
+
+    /// When the next pass is due even if nothing comes.
+    pub fn next_due(&self) -> Nanos {
+        let pulse = self.pulse.next_due();
+        self.shared.schedule.next_due().map_or(pulse, |due| due.min(pulse))
+    }
+
+    fn take(&mut self, message: Inbound) {
+        match message {
+            Inbound::Opened { venue, connection, instruments, received } => {
+                self.shared.watch.opened(connection, &instruments, received);
+                for instrument in instruments {
+                    self.desks[instrument.index()].opened(connection, &mut self.shared);
+                }
+                tracing::debug!(venue = venue.0, connection = connection.0, "connection open");
+            }
+            Inbound::Frames { venue, connection, frames } => self.frames(venue, connection, &frames),
+            Inbound::Closed { connection, received, .. } => {
+                self.shared.watch.closed(connection);
+                for desk in &mut self.desks {
+                    desk.closed(connection, received, &mut self.shared);
+                }
+            }
+            Inbound::Snapshot { instrument, levels, body } => self.snapshot(instrument, levels, &body),
+            Inbound::Trades { instrument, body } => self.trades(instrument, &body),
+        }
+    }
+
+    fn frames(&mut self, venue: VenueId, connection: ConnectionId, frames: &[Frame]) {
+        let Some(last) = frames.last() else { return };
+        let decoder = &mut self.decoders[venue.0 as usize];
+        let mut event_time = None;
+        let mut count = 0;
+        for frame in frames {
+            self.events.clear();
+            if let Err(refusal) = decoder.frame(&frame.bytes, &mut self.events) {
+                self.shared.refused(venue, refusal, &frame.bytes);
+                continue;
+            }
+            count += self.events.list.len();
+            for event in &self.events.list {
+                event_time = event.time.or(event_time);
+                let desk = &mut self.desks[event.instrument.index()];
+                desk.event(event, &self.events.levels, connection, frame.received, &mut self.shared);
+            }
+        }
+        let metrics = &self.shared.metrics[venue.0 as usize];
+        metrics.events.increment(count as u64);
+        if let Some(time) = event_time {
+            metrics.feed_lag.record(last.received.since(time).as_secs_f64());
+        }
+    }
+
+    fn snapshot(&mut self, instrument: InstrumentId, levels: u32, body: &Frame) {
+        let venue = self.shared.catalogue.instrument(instrument).venue;
+        let decoder = &mut self.decoders[venue.0 as usize];
+        self.events.clear();
+        let decoded = decoder.snapshot(instrument, levels, &body.bytes, &mut self.events);
+        if let Err(refusal) = decoded {
+            self.shared.refused(venue, refusal, &body.bytes);
+            self.shared.ask(Request::Snapshot { instrument, levels, after_ms: SNAPSHOT_RETRY_MS });
+            return;
+        }
+        for event in &self.events.list {
+            let desk = &mut self.desks[event.instrument.index()];
+            desk.fetched(event, &self.events.levels, body.received, &mut self.shared);
+        }
+    }
+
+    fn trades(&mut self, instrument: InstrumentId, body: &Frame) {
+        let venue = self.shared.catalogue.instrument(instrument).venue;
+        let decoder = &mut self.decoders[venue.0 as usize];
+        self.events.clear();
+        if let Err(refusal) = decoder.trades(instrument, &body.bytes, &mut self.events) {
+            self.shared.refused(venue, refusal, &body.bytes);
+            return;
+        }
+        self.desks[instrument.index()].refilled(&self.events.list, body.received, &mut self.shared);
+    }
+
+    fn count_updates(&self) {
+        let Shared { batch, metrics, .. } = &self.shared;
+        if let [only] = &metrics[..] {
+            only.updates.increment(batch.updates.len() as u64);
+            return;
+        }
+        for update in &batch.updates {
+            metrics[self.desks[update.instrument.index()].venue.0 as usize].updates.increment(1);
+        }
+    }
+
+    fn tick(&mut self, now: Nanos) {
+        while let Some((instrument, cadence)) = self.shared.schedule.take(now) {
+            self.desks[instrument.index()].tick(cadence, now, &mut self.shared);
+        }
+    }
+}
+
+impl Shared {
+    /// Asks intake; a full channel means that intake is gone, and so soon is this engine.
+    fn ask(&self, request: Request) {
+        if self.requests.try_send(request).is_err() {
+            tracing::warn!(?request, "intake does not take requests");
+        }
+    }
+
+    fn refused(&self, venue: VenueId, refusal: crate::normalise::Refusal, bytes: &[u8]) {
+        let label = refusal.label();
+        self.metrics[venue.0 as usize].refused(label);
+        let start = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
+        let name = &self.catalogue.venues()[venue.0 as usize].name;
+        tracing::debug!(venue = %name, reason = label, frame = %start, "frame refused");
+    }
+}
+
+/// A running ingest loop.
+#[derive(Debug)]
+pub struct Running {
+    thread: JoinHandle<()>,
+}
+
+/// Runs `engine` on a thread of its own until every sender of `inbound` is gone.
+///
+/// # Errors
+/// If the thread cannot be made.
+pub fn start(mut engine: Engine, inbound: flume::Receiver<Inbound>) -> io::Result<Running> {
+    let thread = thread::Builder::new().name("engine-0".to_owned()).spawn(move || {
+        loop {
+            let wait = engine.next_due().since(clock::now());
+            let first = match inbound.recv_timeout(wait) {
+                Ok(message) => Some(message),
+                Err(flume::RecvTimeoutError::Timeout) => None,
+                Err(flume::RecvTimeoutError::Disconnected) => return,
+            };
+            let messages = first.into_iter().chain(inbound.try_iter()).take(PASS_MESSAGES_MAX);
+            engine.pass(clock::now(), messages);
+        }
+    })?;
+    Ok(Running { thread })
+}
+
+impl Running {
+    /// Waits for the end, which comes when intake has stopped.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the engine ended with a defect; please report what stands above");
+        }
+    }
+
+    /// Whether the thread has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+/// A snapshot that could not be read is asked for again after so long.
+const SNAPSHOT_RETRY_MS: u32 = 1_000;
+
+/// Most messages of intake in one pass: ticks are not put off without limit by a flood.
+const PASS_MESSAGES_MAX: usize = 256;

@@ -3,20 +3,28 @@
 //!
 //! Names: `tickcast_<room>_<noun>[_<unit>][_total]`; labels are closed sets (venue, reason, shard, state).
 
+use std::sync::{Mutex, PoisonError};
+
 use ::metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use ::metrics::{gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// Installs the process-wide recorder; call once, before any handle is made.
+/// Installs the process-wide recorder before any handle is made; later calls give the same one.
 ///
 /// # Errors
-/// If a recorder is installed already.
+/// If a recorder of someone else's is installed already.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
+    static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_batches".to_owned()), POWERS)?
         .install_recorder()?;
     describe();
+    *installed = Some(handle.clone());
     Ok(handle)
 }
 
@@ -28,7 +36,7 @@ const SECONDS: &[f64] = &[
 const POWERS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
 
 /// Of intake, one per venue.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "describe() says what each one is")]
 pub struct Intake {
     pub frames: Counter,
@@ -42,7 +50,7 @@ pub struct Intake {
 }
 
 /// Of the engine, one per venue.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "describe() says what each one is")]
 pub struct Engine {
     pub feed_lag: Histogram,
@@ -60,7 +68,7 @@ pub struct Engine {
 }
 
 /// Of one ring reader.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "describe() says what each one is")]
 pub struct Ring {
     pub lag: Gauge,
@@ -69,7 +77,7 @@ pub struct Ring {
 }
 
 /// Of one shard.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "describe() says what each one is")]
 pub struct Shard {
     pub sessions: Gauge,
@@ -84,7 +92,7 @@ pub struct Shard {
 }
 
 /// Of the doors.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "describe() says what each one is")]
 pub struct Server {
     pub accepted: Counter,

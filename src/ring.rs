@@ -2,13 +2,21 @@
 //!
 //! A reader that falls a whole ring behind is [`Lapped`]: loss is a designed event, counted and handled by the reader.
 //! Buffers are taken back and reused: in steady state publishing allocates nothing.
+//!
+//! Writer and readers meet at the lock of a slot, held for the swap of a buffer or the count of an [`Arc`]: since a
+//! reader locks a slot behind the head and the writer one at it, they meet only when a reader is about to be lapped.
+//! `tests/loom` runs these files under every interleaving of two threads.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    task::Waker,
+mod sleep;
+mod slots;
+mod sync;
+
+use std::task::Waker;
+
+use self::{
+    sleep::{Sleeper, Sleepers},
+    slots::{Slots, Window},
+    sync::Arc,
 };
 
 /// What a ring carries: reusable, with a size.
@@ -22,18 +30,19 @@ pub trait Content: Default + Send + Sync + 'static {
 /// How far a reader fell behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lapped {
-    /// How many batches it will never see.
+    /// How many batches it will never see: read and missed ones add up to those published since the reader was made.
     pub missed: u64,
 }
 
-/// The writing end; there is one.
+/// The writing end; there is one. Dropping it closes the ring and wakes all readers.
 #[derive(Debug)]
 pub struct Publisher<T> {
     shared: Arc<Shared<T>>,
-    head: u64,
+    window: Window,
+    woken: Vec<Arc<Sleeper>>,
 }
 
-/// A reading end with its own cursor.
+/// A reading end with its own cursor. Dropping it unregisters it.
 #[derive(Debug)]
 pub struct Reader<T> {
     shared: Arc<Shared<T>>,
@@ -41,110 +50,108 @@ pub struct Reader<T> {
     sleeper: Arc<Sleeper>,
 }
 
-/// The sequence number of a batch and the batch.
-type Slot<T> = Mutex<(u64, Arc<T>)>;
-
 #[derive(Debug)]
 struct Shared<T> {
-    slots: Box<[Slot<T>]>,
-    head: AtomicU64,
-    sleepers: Mutex<Vec<Arc<Sleeper>>>,
-}
-
-#[derive(Debug)]
-struct Sleeper {
-    asleep: AtomicBool,
-    waker: Waker,
+    slots: Slots<T>,
+    sleepers: Sleepers,
 }
 
 /// A ring of `slots` batches (a power of two) that together hold at most `bytes`.
-pub fn ring<T: Content>(slots: usize, _bytes: usize) -> Publisher<T> {
+///
+/// Whichever is reached first retires the oldest batches. A batch counts for half of `bytes` at most, so even one
+/// larger than that stays readable while others follow.
+///
+/// # Panics
+/// If `slots` is not a power of two.
+pub fn ring<T: Content>(slots: usize, bytes: usize) -> Publisher<T> {
     assert!(slots.is_power_of_two(), "config checks that ring.slots is a power of two");
-    let slots = (0..slots).map(|_| Mutex::new((u64::MAX, Arc::new(T::default())))).collect();
-    let shared = Shared { slots, head: AtomicU64::new(0), sleepers: Mutex::new(Vec::new()) };
-    Publisher { shared: Arc::new(shared), head: 0 }
+    let shared = Shared { slots: Slots::new(slots), sleepers: Sleepers::new() };
+    Publisher { shared: Arc::new(shared), window: Window::new(slots, bytes), woken: Vec::new() }
 }
 
 impl<T: Content> Publisher<T> {
     /// A reader that sees what is published from now on; `waker` is woken when it sleeps and something comes.
     pub fn reader(&self, waker: Waker) -> Reader<T> {
-        let sleeper = Arc::new(Sleeper { asleep: AtomicBool::new(false), waker });
-        self.shared.sleepers.lock().expect("no panic while held").push(Arc::clone(&sleeper));
-        Reader { shared: Arc::clone(&self.shared), cursor: self.head, sleeper }
+        let sleeper = self.shared.sleepers.register(waker);
+        Reader { shared: Arc::clone(&self.shared), cursor: self.window.head(), sleeper }
     }
 
-    /// Publishes `content` and leaves a cleared buffer in its place.
+    /// Publishes `content` and leaves a cleared buffer in its place. Never waits for a reader.
     pub fn publish(&mut self, content: &mut T) {
-        let index = self.head as usize & (self.shared.slots.len() - 1);
-        let fresh = {
-            let mut slot = self.shared.slots[index].lock().expect("no panic while held");
-            let (sequence, arc) = &mut *slot;
-            *sequence = self.head;
-            match Arc::get_mut(arc) {
-                Some(buffer) => {
-                    std::mem::swap(buffer, content);
-                    None
-                }
-                None => Some(std::mem::replace(arc, Arc::new(std::mem::take(content)))),
-            }
-        };
-        drop(fresh);
-        content.clear();
-        self.head += 1;
-        self.shared.head.store(self.head, Ordering::SeqCst);
-        for sleeper in self.shared.sleepers.lock().expect("no panic while held").iter() {
-            if sleeper.asleep.load(Ordering::SeqCst) && sleeper.asleep.swap(false, Ordering::SeqCst) {
-                sleeper.waker.wake_by_ref();
-            }
-        }
+        self.shared.slots.publish(&mut self.window, content);
+        self.shared.sleepers.wake(&mut self.woken);
     }
 
     /// How many batches were published so far.
     pub fn published(&self) -> u64 {
-        self.head
+        self.window.head()
+    }
+
+    /// How many readers there are.
+    pub fn readers(&self) -> usize {
+        self.shared.sleepers.count()
+    }
+}
+
+impl<T> Drop for Publisher<T> {
+    fn drop(&mut self) {
+        self.shared.sleepers.close();
     }
 }
 
 impl<T: Content> Reader<T> {
-    /// The next batch, if there is one.
+    /// The next batch, if there is one. Let go of it soon: the writer cannot reuse its buffer before.
     ///
     /// # Errors
-    /// [`Lapped`] once if batches were overwritten before they were read; the cursor is then at the oldest one left.
+    /// [`Lapped`] once if batches were taken back before they were read. The cursor is then in the middle of what is
+    /// left: going on at the oldest would mean to be lapped again by the next batch.
     pub fn read(&mut self) -> Result<Option<Arc<T>>, Lapped> {
-        let head = self.shared.head.load(Ordering::SeqCst);
-        if self.cursor == head {
+        if self.cursor == self.shared.slots.head() {
             return Ok(None);
         }
-        let index = self.cursor as usize & (self.shared.slots.len() - 1);
-        let slot = self.shared.slots[index].lock().expect("no panic while held");
-        if slot.0 == self.cursor {
+        if let Some(content) = self.shared.slots.read(self.cursor) {
             self.cursor += 1;
-            return Ok(Some(Arc::clone(&slot.1)));
+            return Ok(Some(content));
         }
-        drop(slot);
-        let oldest = head.saturating_sub(self.shared.slots.len() as u64 / 2);
-        let missed = oldest - self.cursor;
-        self.cursor = oldest;
+        let next = self.shared.slots.middle();
+        let missed = next - self.cursor;
+        self.cursor = next;
         Err(Lapped { missed })
     }
 
     /// Batches published and not yet read.
     pub fn lag(&self) -> u64 {
-        self.shared.head.load(Ordering::Relaxed) - self.cursor
+        self.shared.slots.head() - self.cursor
     }
 
-    /// Announces that this reader will sleep until its waker is woken. `false`: something has come, read it instead.
+    /// Announces that this reader will sleep until its waker is woken. `false`: something has come, or the ring
+    /// was closed; look again instead.
     pub fn sleep(&self) -> bool {
-        self.sleeper.asleep.store(true, Ordering::SeqCst);
-        let quiet = self.shared.head.load(Ordering::SeqCst) == self.cursor;
+        self.shared.sleepers.asleep(&self.sleeper);
+        let quiet = self.shared.slots.head() == self.cursor && !self.shared.sleepers.is_closed();
         if !quiet {
-            self.sleeper.asleep.store(false, Ordering::SeqCst);
+            self.awake();
         }
         quiet
     }
 
     /// Announces that this reader is awake (also after a wake-up for another reason): it is not woken while it works.
     pub fn awake(&self) {
-        self.sleeper.asleep.store(false, Ordering::SeqCst);
+        self.shared.sleepers.awake(&self.sleeper);
+    }
+
+    /// Whether all is over: the publisher is gone and everything it published was read or missed.
+    pub fn is_closed(&self) -> bool {
+        // In this order: what was published before the ring was closed is seen once the closing is.
+        self.shared.sleepers.is_closed() && self.shared.slots.head() == self.cursor
     }
 }
+
+impl<T> Drop for Reader<T> {
+    fn drop(&mut self) {
+        self.shared.sleepers.unregister(&self.sleeper);
+    }
+}
+
+#[cfg(all(test, not(tickcast_loom)))]
+mod tests;

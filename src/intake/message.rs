@@ -17,10 +17,15 @@ pub struct Frame {
     pub bytes: Bytes,
 }
 
-/// What intake tells the engine.
+/// What intake tells the engine. Of each connection: one `Opened`, then its `Frames` in order, then one `Closed`.
+///
+/// When a connection is replaced, its successor is opened first, and both send `Frames` for a while: the same data
+/// comes twice, and neither is ahead for sure. Where book events carry update ids, the ids tell what is new. Where they
+/// do not, books of two connections must not be mixed: events belong to the [`ConnectionId`] that brought them, and the
+/// newest `Opened` connection of an instrument is the one to follow, at the latest from its first whole book on.
 #[derive(Clone, Debug)]
 pub enum Inbound {
-    /// A connection is open and its subscriptions are sent.
+    /// A connection is open, and its subscriptions are on their way: data may follow at once.
     Opened {
         /// Whose.
         venue: VenueId,
@@ -49,7 +54,7 @@ pub enum Inbound {
         /// When.
         received: Nanos,
     },
-    /// The answer to [`Request::Snapshot`]. Intake retries until it has one.
+    /// The answer to [`Request::Snapshot`]. Intake retries until it has one: the body is that of an HTTP success.
     Snapshot {
         /// Whose book.
         instrument: InstrumentId,
@@ -58,7 +63,7 @@ pub enum Inbound {
         /// The body.
         body: Frame,
     },
-    /// The answer to [`Request::Trades`].
+    /// The answer to [`Request::Trades`], if one came within a few tries.
     Trades {
         /// Whose trades.
         instrument: InstrumentId,
@@ -79,7 +84,7 @@ pub enum Request {
         /// Not before so many milliseconds (a snapshot that was too old is fetched again, not in a tight loop).
         after_ms: u32,
     },
-    /// Fetch lost trades over REST.
+    /// Fetch lost trades over REST; they go before snapshots.
     Trades {
         /// Whose.
         instrument: InstrumentId,
@@ -88,7 +93,7 @@ pub enum Request {
         /// How many.
         count: u32,
     },
-    /// Make the socket send this book again, with back-off when it is asked for again and again.
+    /// Make the socket send this book again: the first time at once, then with growing back-off.
     Resubscribe {
         /// Whose.
         instrument: InstrumentId,

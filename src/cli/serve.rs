@@ -1,0 +1,29 @@
+//! `tickcast serve`.
+
+use super::Failure;
+use crate::{
+    app::{self, App},
+    config::Config,
+};
+
+pub(super) fn run(config: Config) -> Result<(), Failure> {
+    let app = App::start(config)?;
+    announce(&app);
+    if app::run_until_signal(app) {
+        return Ok(());
+    }
+    Err(Failure::new(Failure::DEFECT, "a thread ended with a defect; please report what the log says above"))
+}
+
+/// Tells a newcomer where everything is.
+pub(super) fn announce(app: &App) {
+    let (public, ops) = (app.public_address(), app.ops_address());
+    eprintln!();
+    eprintln!("  Tickcast serves {} instruments of {}.", app.instruments(), app.venues().join(", "));
+    eprintln!("  Streams      ws://{public}/ws/{}@depth20@100ms", app.example_symbol().to_lowercase());
+    eprintln!("  REST         http://{public}/api/v3/depth?symbol={}&limit=5", app.example_symbol());
+    eprintln!("  Page         http://{public}/");
+    eprintln!("  Metrics      http://{ops}/metrics");
+    eprintln!("  Stop it with Ctrl-C.");
+    eprintln!();
+}

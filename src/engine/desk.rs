@@ -1,0 +1,298 @@
+//! One instrument in the ingest loop: its gates, its cadences, its last word on each stream.
+
+use std::time::Duration;
+
+use super::{Shared, books::Books, watch::Stream};
+use crate::{
+    book::Runs,
+    config,
+    derive::{BestGate, DepthCadence, Identified, Offer, Tick, TradeGate},
+    intake::{ConnectionId, Request},
+    market::{AggTrade, Best, Event, EventKind, Instrument, InstrumentId, Level, Nanos, Trade, VenueId},
+    topic::{BookState, Cadence, Channel, Payload, TopicId, Update},
+    venue::Traits,
+};
+
+/// Everything the engine keeps for one instrument.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) id: InstrumentId,
+    pub(super) venue: VenueId,
+    pub(super) books: Books,
+    pub(super) cadences: [DepthCadence; 2],
+    pub(super) best: BestGate,
+    trades: TradeGate<Heard<Trade>>,
+    aggregates: TradeGate<Heard<AggTrade>>,
+    /// Event times of the newest candle and tickers: a second copy of the feed brings them again.
+    newest: [Nanos; 3],
+    /// When the last frame that changed the book was received, and the time the venue gave it.
+    pub(super) changed: (Nanos, Nanos),
+    partial_wanted: [bool; 2],
+    connections: Vec<ConnectionId>,
+}
+
+/// A trade with the times that its update will carry.
+#[derive(Clone, Copy, Debug)]
+struct Heard<T> {
+    trade: T,
+    time: Nanos,
+    received: Nanos,
+}
+
+impl<T: Identified> Identified for Heard<T> {
+    fn id(&self) -> i64 {
+        self.trade.id()
+    }
+
+    fn time(&self) -> Nanos {
+        self.trade.time()
+    }
+}
+
+impl Desk {
+    pub(super) fn new(instrument: &Instrument, traits: &Traits, refills: bool, settings: &config::Engine) -> Self {
+        let wait = Duration::from_millis(settings.trade_refill_wait_ms);
+        Self {
+            id: instrument.id,
+            venue: instrument.venue,
+            books: Books::new(traits, settings),
+            cadences: Cadence::ALL.map(DepthCadence::new),
+            best: BestGate::default(),
+            trades: TradeGate::new(refills.then_some(wait)),
+            aggregates: TradeGate::new(None),
+            newest: [Nanos::default(); 3],
+            changed: (Nanos::default(), Nanos::default()),
+            partial_wanted: [false; 2],
+            connections: Vec::new(),
+        }
+    }
+
+    /// A connection carries this instrument from now on.
+    pub(super) fn opened(&mut self, connection: ConnectionId, shared: &mut Shared) {
+        self.connections.push(connection);
+        self.books_opened(connection, shared);
+    }
+
+    /// A connection is gone. While another one carries the instrument nothing is lost.
+    pub(super) fn closed(&mut self, connection: ConnectionId, now: Nanos, shared: &mut Shared) {
+        let before = self.connections.len();
+        self.connections.retain(|&other| other != connection);
+        if self.connections.len() < before && self.connections.is_empty() {
+            self.books_lost(now, shared);
+        }
+    }
+
+    /// Takes what a frame said.
+    pub(super) fn event(
+        &mut self,
+        event: &Event,
+        levels: &[Level],
+        connection: ConnectionId,
+        received: Nanos,
+        shared: &mut Shared,
+    ) {
+        let time = event.time.unwrap_or(received);
+        match event.kind {
+            EventKind::Trade(trade) => {
+                shared.watch.heard(self.id, Stream::Trades, received);
+                self.trade(Heard { trade, time, received }, shared);
+            }
+            EventKind::AggTrade(trade) => self.aggregate(Heard { trade, time, received }, shared),
+            EventKind::Best(best) => {
+                shared.watch.heard(self.id, Stream::Best, received);
+                if self.books.is_live() {
+                    self.publish_best(best, time, received, shared);
+                }
+            }
+            EventKind::BookDiff(diff) => {
+                shared.watch.heard(self.id, Stream::Book, received);
+                self.book_diff(&diff, levels, connection, time, received, shared);
+            }
+            EventKind::BookSnapshot(snapshot) => {
+                shared.watch.heard(self.id, Stream::Book, received);
+                self.socket_snapshot(&snapshot, levels, connection, time, received, shared);
+            }
+            EventKind::BookWindow(window) => self.books.set_window(window),
+            EventKind::Kline(kline) => {
+                if self.is_newest(0, time) {
+                    let payload = Payload::Kline(shared.batch.klines.len() as u32);
+                    shared.batch.klines.push(kline);
+                    self.push(payload, time, received, shared);
+                }
+            }
+            EventKind::MiniTicker(ticker) => {
+                if self.is_newest(1, time) {
+                    let payload = Payload::MiniTicker(shared.batch.mini_tickers.len() as u32);
+                    shared.batch.mini_tickers.push(ticker);
+                    self.push(payload, time, received, shared);
+                }
+            }
+            EventKind::Ticker(ticker) => {
+                if self.is_newest(2, time) {
+                    let payload = Payload::Ticker(shared.batch.tickers.len() as u32);
+                    shared.batch.tickers.push(ticker);
+                    self.push(payload, time, received, shared);
+                }
+            }
+            EventKind::Refused => self.set_state(BookState::Refused, received, shared),
+        }
+    }
+
+    /// The venue's ids have fallen: trades are numbered anew as well.
+    pub(super) fn reset_trades(&mut self) {
+        self.trades.reset();
+        self.aggregates.reset();
+    }
+
+    /// Takes trades that were fetched to fill a hole.
+    pub(super) fn refilled(&mut self, events: &[Event], received: Nanos, shared: &mut Shared) {
+        for event in events {
+            let EventKind::Trade(trade) = event.kind else { continue };
+            let heard = Heard { trade, time: event.time.unwrap_or(trade.time), received };
+            if self.trades.offer(heard, received) == Offer::Next {
+                shared.metrics[self.venue.0 as usize].trades_refilled.increment(1);
+                self.publish_trade(&heard, shared);
+                self.publish_ready(shared);
+            }
+        }
+        if let Some((from_id, count)) = self.trades.after_refill(received) {
+            shared.ask(Request::Trades { instrument: self.id, from_id, count });
+        }
+    }
+
+    /// Gives up holes whose time is over; asks for those behind them.
+    pub(super) fn give_up(&mut self, now: Nanos, shared: &mut Shared) {
+        if self.trades.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let lost = self.trades.give_up(now);
+        if lost > 0 {
+            self.count_lost(lost, shared);
+        }
+        self.publish_ready(shared);
+        if let Some((from_id, count)) = self.trades.after_refill(now) {
+            shared.ask(Request::Trades { instrument: self.id, from_id, count });
+        }
+    }
+
+    /// Publishes what is due at this cadence.
+    pub(super) fn tick(&mut self, cadence: Cadence, now: Nanos, shared: &mut Shared) {
+        if !self.books.is_live() || self.is_crossed(now, shared) {
+            return;
+        }
+        let (received, time) = self.changed;
+        let tick = Tick { instrument: self.id, received, time, partial: self.wants_partial(cadence, shared) };
+        let told = self.cadences[cadence.index()].tick(self.books.book(), now, &tick, &mut shared.batch);
+        if !told {
+            // The book forgot what that cadence published last: its followers have to start over.
+            self.publish_snapshot(true, shared);
+        }
+        self.schedule(shared);
+    }
+
+    /// Someone new below the ring: a partial book goes out although nothing may have changed.
+    pub(super) fn look_at_interest(&mut self, shared: &mut Shared) {
+        for cadence in Cadence::ALL {
+            let wanted = self.wants_partial(cadence, shared);
+            if wanted && !self.partial_wanted[cadence.index()] {
+                self.cadences[cadence.index()].want_partial();
+                self.schedule(shared);
+            }
+            self.partial_wanted[cadence.index()] = wanted;
+        }
+        if shared.interest.take_snapshot(self.id) && self.books.is_live() {
+            self.publish_snapshot(false, shared);
+        }
+    }
+
+    /// Puts down the next tick of each cadence that has something to say.
+    pub(super) fn schedule(&self, shared: &mut Shared) {
+        if !self.books.is_live() {
+            return;
+        }
+        for (cadence, state) in Cadence::ALL.into_iter().zip(&self.cadences) {
+            if state.has_news(self.books.book()) {
+                shared.schedule.put(self.id, cadence, state.due());
+            }
+        }
+    }
+
+    pub(super) fn publish_best(&mut self, best: Best, time: Nanos, received: Nanos, shared: &mut Shared) {
+        if self.best.offer(best) {
+            self.push(Payload::BookTicker(best), time, received, shared);
+        }
+    }
+
+    /// Publishes the whole book for mirrors. With `reset`, whoever follows the diffs is told to start over.
+    pub(super) fn publish_snapshot(&mut self, reset: bool, shared: &mut Shared) {
+        let book = self.books.book();
+        let Runs { bids, asks } = book.top(usize::MAX, &mut shared.batch.levels);
+        let last_id = book.last_id();
+        if reset {
+            self.cadences.iter_mut().for_each(|cadence| cadence.begin(last_id));
+        }
+        let (received, time) = self.changed;
+        self.push(Payload::BookSnapshot { last_id, bids, asks, reset }, time, received, shared);
+    }
+
+    pub(super) fn push(&self, payload: Payload, time: Nanos, received: Nanos, shared: &mut Shared) {
+        shared.batch.updates.push(Update { instrument: self.id, received, time, payload });
+    }
+
+    fn trade(&mut self, heard: Heard<Trade>, shared: &mut Shared) {
+        let metrics = &shared.metrics[self.venue.0 as usize];
+        match self.trades.offer(heard, heard.received) {
+            Offer::Next => {
+                self.publish_trade(&heard, shared);
+                self.publish_ready(shared);
+            }
+            Offer::Duplicate => {}
+            Offer::Held { ask } => {
+                if let Some((from_id, count)) = ask {
+                    metrics.trade_holes.increment(1);
+                    shared.ask(Request::Trades { instrument: self.id, from_id, count });
+                }
+            }
+            Offer::Skipped { lost } => {
+                metrics.trade_holes.increment(1);
+                self.count_lost(lost, shared);
+                self.publish_trade(&heard, shared);
+            }
+        }
+    }
+
+    fn aggregate(&mut self, heard: Heard<AggTrade>, shared: &mut Shared) {
+        if self.aggregates.offer(heard, heard.received) != Offer::Duplicate {
+            self.push(Payload::AggTrade(heard.trade), heard.time, heard.received, shared);
+        }
+    }
+
+    fn publish_trade(&self, heard: &Heard<Trade>, shared: &mut Shared) {
+        self.push(Payload::Trade(heard.trade), heard.time, heard.received, shared);
+    }
+
+    fn publish_ready(&mut self, shared: &mut Shared) {
+        while let Some(heard) = self.trades.ready() {
+            self.publish_trade(&heard, shared);
+        }
+    }
+
+    fn count_lost(&self, lost: u64, shared: &Shared) {
+        shared.metrics[self.venue.0 as usize].trades_lost.increment(lost);
+        let symbol = &shared.catalogue.instrument(self.id).symbol;
+        tracing::warn!(%symbol, lost, "trades stayed lost");
+    }
+
+    fn is_newest(&mut self, kind: usize, time: Nanos) -> bool {
+        let newest = &mut self.newest[kind];
+        let is = time > *newest;
+        *newest = time.max(*newest);
+        is
+    }
+
+    fn wants_partial(&self, cadence: Cadence, shared: &Shared) -> bool {
+        [5, 10, 20]
+            .into_iter()
+            .any(|levels| shared.interest.any(TopicId::new(self.id, Channel::PartialDepth(levels, cadence))))
+    }
+}

@@ -1,0 +1,60 @@
+//! What the engine does on its own, a few times a second: deadlines, interest, watchdog.
+
+use super::{Desk, Shared};
+use crate::{intake::Request, market::Nanos};
+
+/// The engine's slow clock, driven by the time of the passes.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    next_look: Nanos,
+    next_watch: Nanos,
+}
+
+impl Pulse {
+    pub(super) fn new() -> Self {
+        Self { next_look: Nanos::default(), next_watch: Nanos::default() }
+    }
+
+    pub(super) fn next_due(&self) -> Nanos {
+        self.next_look
+    }
+
+    pub(super) fn beat(&mut self, now: Nanos, desks: &mut [Desk], shared: &mut Shared) {
+        if now < self.next_look {
+            return;
+        }
+        self.next_look = Nanos(now.0 + LOOK_NS);
+        for desk in &mut *desks {
+            desk.give_up(now, shared);
+            desk.look_at_interest(shared);
+        }
+        if now < self.next_watch {
+            return;
+        }
+        self.next_watch = Nanos(now.0 + WATCH_NS);
+        for connection in shared.watch.stale(now) {
+            tracing::warn!(
+                connection = connection.0,
+                "a stream fell silent while others speak; renewing its connection"
+            );
+            shared.ask(Request::Renew { connection });
+        }
+        deepen(desks, shared);
+    }
+}
+
+/// Asks for deeper snapshots once every book is there: first served, then served deeply.
+fn deepen(desks: &mut [Desk], shared: &mut Shared) {
+    if desks.iter().any(|desk| desk.books.is_waiting()) {
+        return;
+    }
+    for desk in desks {
+        desk.look_at_horizon(shared);
+    }
+}
+
+/// New interest and lost trades are looked at so often: half of the shortest cadence.
+const LOOK_NS: i64 = 50_000_000;
+
+/// Silence is looked at so often.
+const WATCH_NS: i64 = 1_000_000_000;
