@@ -246,6 +246,3 @@ impl<'a> Request<'a> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,10 @@
 //! All integration tests in one binary: linked once, run side by side.
 #![allow(missing_docs, reason = "tests")]
 
+mod answers;
+mod doors;
+mod house;
+mod rest;
 mod books;
 mod client;
 mod command_line;
