@@ -178,8 +178,15 @@ async fn follow_book(
         if let Some((last_id, bids, asks)) = truth
             && book.last_id == last_id
         {
-            assert_eq!(book.bids, side(&bids), "{symbol}: bids equal the exchange's at {last_id}");
-            assert_eq!(book.asks, side(&asks), "{symbol}: asks equal the exchange's at {last_id}");
+            for (name, ours, theirs) in [("bids", &book.bids, side(&bids)), ("asks", &book.asks, side(&asks))] {
+                let wrong: Vec<_> = ours.iter().filter(|(price, quantity)| theirs.get(price) != Some(quantity)).collect();
+                let missing: Vec<_> = theirs.iter().filter(|(price, _)| !ours.contains_key(price)).collect();
+                assert!(
+                    wrong.is_empty() && missing.is_empty(),
+                    "{symbol} at {last_id}, of {} {name}: wrong {wrong:?}, missing {missing:?}",
+                    theirs.len()
+                );
+            }
             return;
         }
         let diff = client::next(&mut socket).await;
