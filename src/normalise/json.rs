@@ -117,7 +117,7 @@ impl<'a> Scanner<'a> {
     /// Reads a string.
     ///
     /// # Errors
-    /// [`Refusal::Malformed`] if it is none.
+    /// [`Refusal::Malformed`] if it is none; whether its escapes are any shows in [`Text::plain`].
     #[inline]
     pub fn string(&mut self) -> Result<Text<'a>> {
         self.pass(b'"')?;

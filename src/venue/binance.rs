@@ -102,6 +102,9 @@ impl Protocol for Binance {
                 }),
             }
         }
+        for dial in &mut dials {
+            dial.path.push_str(PATH_TAIL);
+        }
         dials
     }
 
@@ -137,8 +140,11 @@ impl Protocol for Binance {
     }
 }
 
-/// Combined, since book tickers would not say whose they were otherwise; in microseconds, since trades have them.
-const PATH_HEAD: &str = "/stream?timeUnit=MICROSECOND&streams=";
+/// Combined: every frame then says which stream it is of, and a farewell comes marked as such.
+const PATH_HEAD: &str = "/stream?streams=";
+
+/// In microseconds, since trades have them.
+const PATH_TAIL: &str = "&timeUnit=MICROSECOND";
 
 /// All streams of one instrument as they stand in the path.
 fn streams(instrument: &Instrument) -> String {
@@ -148,7 +154,7 @@ fn streams(instrument: &Instrument) -> String {
 
 fn has_room(dial: &Dial, streams: &str) -> bool {
     (dial.instruments.len() + 1) * CHANNELS.len() <= STREAMS_MAX
-        && dial.path.len() + 1 + streams.len() <= PATH_CHARACTERS_MAX
+        && dial.path.len() + 1 + streams.len() + PATH_TAIL.len() <= PATH_CHARACTERS_MAX
 }
 
 #[cfg(test)]
