@@ -239,3 +239,16 @@ async fn the_path_reaches_the_venue() {
     assert!(head.starts_with(&format!("GET {path} HTTP/1.1\r\n")), "{head}");
     assert!(head.to_lowercase().contains(&format!("user-agent: {USER_AGENT}")), "{head}");
 }
+
+#[tokio::test]
+async fn addresses_that_are_none_are_told_not_dialled() {
+    let listener = listener().await;
+    let Bench { mut upstream, .. } = bench(&listener, |_| {});
+    let port = listener.local_addr().expect("a bound listener").port();
+    for url in
+        ["", "embedded", "wss://", "not a url", "http://", &format!("http://127.0.0.1:{port}"), "ws://127.0.0.1:0"]
+    {
+        upstream.ws_url = url.to_owned();
+        assert!(matches!(soon(dial(&upstream, "/stream")).await, Err(DialError::Failed(_))), "`{url}` was dialled");
+    }
+}
