@@ -1,1 +1,207 @@
+//! Builds and joins everything, one stage a line; signals and drain.
 
+mod plan;
+mod shards;
+mod signal;
+
+pub use plan::check;
+pub use signal::{run_until_signal, wait_for_signal, wait_for_signal_while};
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    config::{Config, ConfigError, EMBEDDED},
+    engine::{self, Engine},
+    intake::{self, Intake},
+    market::Catalogue,
+    metrics, ring,
+    server::{self, BindError, Server},
+    sim,
+    topic::{Batch, Interest},
+    views::{self, Following, Views},
+};
+
+use plan::Plan;
+use shards::Shards;
+
+/// Why the program does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration asks for what there is not.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address cannot be listened at.
+    #[error(transparent)]
+    Address(#[from] BindError),
+    /// A recording cannot be read.
+    #[error("{0}")]
+    Recording(String),
+    /// The system refuses a thread or a socket.
+    #[error("{what}: {source}")]
+    System {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { what, source }
+    }
+}
+
+/// Everything, running. [`App::stop`] drains it in order.
+#[derive(Debug)]
+pub struct App {
+    // Dropped in this order: doors first, the exchange last.
+    server: Server,
+    doors: Runtime,
+    shards: Arc<Shards>,
+    following: Following,
+    intake: Intake,
+    feeds: Runtime,
+    engine: engine::Running,
+    exchange: Option<Source>,
+    catalogue: Arc<Catalogue>,
+}
+
+/// What stands in for an exchange inside this process.
+#[derive(Debug)]
+enum Source {
+    Simulated(sim::Running),
+}
+
+impl App {
+    /// Starts everything that `config` names; venues that are `embedded` get the simulated exchange.
+    ///
+    /// # Errors
+    /// What is wrong, for a person. A venue that cannot be reached is no error: it is tried for ever.
+    pub fn start(mut config: Config) -> Result<Self, StartError> {
+        let exchange = plan::embed(&mut config)?;
+        Self::join(&config, exchange.map(Source::Simulated))
+    }
+
+    /// The stages, from the doors' side of the ring to the venues' side, so that no update is published before whoever
+    /// mirrors it listens.
+    fn join(config: &Config, exchange: Option<Source>) -> Result<Self, StartError> {
+        let prometheus = metrics::install().map_err(|error| StartError::System {
+            what: "installing the metrics recorder",
+            source: io::Error::other(error),
+        })?;
+        metrics::build_info(env!("CARGO_PKG_VERSION"));
+        let Plan { catalogue, protocols, feeds } = Plan::of(config)?;
+        let interest = Arc::new(Interest::new(catalogue.instruments().len()));
+        let publisher = ring::ring::<Batch>(config.ring.slots, config.ring.bytes);
+
+        let views = Views::new(Arc::clone(&catalogue));
+        let following = views::follow(Arc::clone(&views), Arc::clone(&interest), |waker| vec![publisher.reader(waker)])
+            .map_err(StartError::system("starting the views"))?;
+        let shards = Shards::start(config, &catalogue, &interest, &publisher)
+            .map(Arc::new)
+            .map_err(StartError::system("starting the shards"))?;
+        let doors = runtime("doors")?;
+        let server = server::start(
+            doors.handle(),
+            config,
+            Arc::clone(&catalogue),
+            Arc::clone(&views),
+            Arc::clone(&shards),
+            prometheus,
+        )?;
+
+        let (up, inbound) = flume::bounded(INBOUND_MAX);
+        let (asked, requests) = flume::bounded(REQUESTS_MAX);
+        let engine = Engine::new(engine::Parts {
+            catalogue: Arc::clone(&catalogue),
+            protocols,
+            interest,
+            publisher,
+            requests: asked,
+            settings: config.engine.clone(),
+            stale_after: Duration::from_millis(config.intake.stale_after_ms),
+        });
+        let engine = engine::start(engine, inbound).map_err(StartError::system("starting the engine"))?;
+        let runtime = runtime("intake")?;
+        let intake = intake::start(runtime.handle(), feeds, &catalogue, &config.intake, up, requests, None);
+        Ok(Self { server, doors, shards, following, intake, feeds: runtime, engine, exchange, catalogue })
+    }
+
+    /// Where the public door is.
+    pub fn public_address(&self) -> SocketAddr {
+        self.server.public_addr()
+    }
+
+    /// Where the operators' door is.
+    pub fn ops_address(&self) -> SocketAddr {
+        self.server.ops_addr()
+    }
+
+    /// How many instruments are configured.
+    pub fn instruments(&self) -> usize {
+        self.catalogue.instruments().len()
+    }
+
+    /// Their venues' names.
+    pub fn venues(&self) -> Vec<&str> {
+        self.catalogue.venues().iter().map(|venue| &*venue.name).collect()
+    }
+
+    /// A symbol to try first.
+    pub fn example_symbol(&self) -> &str {
+        self.catalogue.instruments().first().map_or("BTCUSDT", |instrument| &instrument.symbol)
+    }
+
+    /// The exchange inside this process, if it is the simulated one.
+    pub fn exchange(&self) -> Option<&sim::Running> {
+        match &self.exchange {
+            Some(Source::Simulated(exchange)) => Some(exchange),
+            _ => None,
+        }
+    }
+
+    /// Whether every thread still runs: one that ended early ended with a defect.
+    pub fn is_sound(&self) -> bool {
+        !self.engine.is_finished() && self.shards.are_running()
+    }
+
+    /// Drains: no new connections, `serverShutdown` to everyone, close frames, then venues and threads end.
+    pub fn stop(self) {
+        let Self { server, doors, shards, following, intake, feeds, engine, exchange, .. } = self;
+        server.stop_accepting();
+        shards.drain(DRAIN);
+        doors.block_on(server.shutdown());
+        feeds.block_on(intake.stop());
+        engine.join();
+        following.stop();
+        drop(exchange);
+        feeds.shutdown_timeout(DRAIN);
+        doors.shutdown_timeout(DRAIN);
+    }
+}
+
+/// Runs the simulated exchange alone, at `listen`.
+///
+/// # Errors
+/// If the address cannot be listened at.
+pub fn start_exchange(config: &Config, listen: SocketAddr) -> Result<sim::Running, StartError> {
+    plan::exchange(config, listen, Vec::new())
+}
+
+fn runtime(name: &'static str) -> Result<Runtime, StartError> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
+    runtime.map_err(StartError::system("starting a runtime"))
+}
+
+/// Batches of frames that may wait for the engine; beyond it the sockets are not read and TCP holds the venue back.
+const INBOUND_MAX: usize = 1024;
+
+/// Requests of the engine that may wait for intake, which never waits itself.
+const REQUESTS_MAX: usize = 65_536;
+
+/// Longest wait for sessions to end in order.
+const DRAIN: Duration = Duration::from_secs(5);

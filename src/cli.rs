@@ -1,8 +1,6 @@
 //! What the user typed, and what is run for it.
 
 mod exchange;
-mod record;
-mod replay;
 mod serve;
 mod tail;
 
@@ -43,10 +41,6 @@ enum Command {
     Serve,
     /// Run the simulated exchange alone, for tests of other software: Binance's protocol on a loopback port.
     Exchange(exchange::Arguments),
-    /// Record what the venues send, byte for byte with receive times.
-    Record(record::Arguments),
-    /// Serve a recording: a stand-in plays the exchange, the real connector takes it in.
-    Replay(replay::Arguments),
     /// Print a stream as it comes.
     Tail(tail::Arguments),
     /// Read the configuration, say what is wrong with it or what it comes to.
@@ -111,9 +105,9 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let code = match error {
             StartError::Config(_) => Self::CONFIG,
-            StartError::Address { .. } => Self::UNAVAILABLE,
+            StartError::Address(_) => Self::UNAVAILABLE,
             StartError::Recording(_) => Self::NO_INPUT,
-            StartError::System(_) => Self::DEFECT,
+            StartError::System { .. } => Self::DEFECT,
         };
         Self::new(code, error)
     }
@@ -125,8 +119,6 @@ fn execute(line: Line) -> Result<(), Failure> {
     match line.command {
         None | Some(Command::Serve) => serve::run(with_log(load()?)?),
         Some(Command::Exchange(arguments)) => exchange::run(with_log(load()?)?, &arguments),
-        Some(Command::Record(arguments)) => record::run(with_log(load()?)?, &arguments),
-        Some(Command::Replay(arguments)) => replay::run(with_log(load()?)?, &arguments),
         Some(Command::Tail(arguments)) => tail::run(&load()?, &arguments),
         Some(Command::CheckConfig) => check_config(&load()?),
         Some(Command::DefaultConfig) => {
@@ -152,9 +144,10 @@ fn load(file: Option<PathBuf>, set: Vec<(String, String)>, log: Option<String>) 
 
 /// Logs to standard error, so that what a command prints can be piped.
 fn with_log(config: Config) -> Result<Config, Failure> {
-    let filter: Targets = config.log.level.parse().map_err(|error| {
-        Failure::new(Failure::CONFIG, format_args!("`log.level` is {}: {error}", config.log.level))
-    })?;
+    let filter: Targets =
+        config.log.level.parse().map_err(|error| {
+            Failure::new(Failure::CONFIG, format_args!("`log.level` is {}: {error}", config.log.level))
+        })?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_filter(filter);
     // A second initialisation can only come from a test that runs several commands in one process.

@@ -113,6 +113,7 @@ impl Engine {
         self.tick(now);
         self.pulse.beat(now, &mut self.desks, &mut self.shared);
         if !self.shared.batch.updates.is_empty() {
+            self.count_updates();
             self.shared.batch.published = now;
             self.publisher.publish(&mut self.shared.batch);
         }
@@ -195,6 +196,17 @@ impl Engine {
             return;
         }
         self.desks[instrument.index()].refilled(&self.events.list, body.received, &mut self.shared);
+    }
+
+    fn count_updates(&self) {
+        let Shared { batch, metrics, .. } = &self.shared;
+        if let [only] = &metrics[..] {
+            only.updates.increment(batch.updates.len() as u64);
+            return;
+        }
+        for update in &batch.updates {
+            metrics[self.desks[update.instrument.index()].venue.0 as usize].updates.increment(1);
+        }
     }
 
     fn tick(&mut self, now: Nanos) {

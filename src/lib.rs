@@ -73,4 +73,5 @@ pub mod sim;
 /// Builds and joins everything, one stage a line; signals and drain.
 pub mod app;
 
-// pub mod cli;
+/// What the user typed, and what is run for it.
+pub mod cli;

@@ -1,6 +1,190 @@
 //! The doors: accept, upgrade, REST, ops endpoints.
+//!
+//! A connection begins as one small task that reads the head of its request within limits of bytes and time. A WebSocket
+//! handshake is answered and the socket leaves for a shard; anything else is served as HTTP/1.1 by hyper, the bytes
+//! already read first.
 
 mod decimal;
+mod head;
+mod limits;
+mod listen;
+mod ops;
+mod public;
 mod rest;
+mod rewind;
 
+pub use listen::BindError;
 pub use rest::{Answer, Ask, Refusal, Rest};
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
+
+use crate::{config::Config, market::Catalogue, metrics, views::Views};
+
+/// How long open requests may take to end when the server shuts down.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+/// How often histograms are folded, so that a process nobody scrapes does not grow.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A request refused before it became a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// HTTP status.
+    pub status: u16,
+    /// One line for a person.
+    pub body: String,
+}
+
+/// Where sockets go once they speak WebSocket.
+pub trait Shards: Send + Sync + 'static {
+    /// What a path and query ask for.
+    type Opening: Send + 'static;
+
+    /// Reads path and query of a handshake.
+    ///
+    /// # Errors
+    /// 404 for a path that is no stream, 400 for parameters that cannot be.
+    fn opening(&self, target: &str) -> Result<Self::Opening, Rejection>;
+
+    /// Takes over a socket, non-blocking and already answered with 101; `early` are bytes the client sent behind its
+    /// request.
+    ///
+    /// # Errors
+    /// Gives the socket back if no shard takes it.
+    fn admit(&self, socket: TcpStream, early: Bytes, opening: Self::Opening, peer: SocketAddr)
+    -> Result<(), TcpStream>;
+}
+
+/// How far the doors are on their way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// No new connections; open requests end; not ready.
+    Draining,
+    /// The ops door closes as well.
+    Closed,
+}
+
+/// The running doors. Dropping it leaves them open; call [`Server::shutdown`].
+#[derive(Debug)]
+pub struct Server {
+    public: SocketAddr,
+    ops: SocketAddr,
+    phase: watch::Sender<Phase>,
+    pending: Arc<Semaphore>,
+    pending_max: u32,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Opens the doors of `config.server` and `config.ops` on `runtime`.
+///
+/// # Errors
+/// If an address cannot be listened on.
+pub fn start<S: Shards>(
+    runtime: &Handle,
+    config: &Config,
+    catalogue: Arc<Catalogue>,
+    views: Arc<Views>,
+    shards: Arc<S>,
+    prometheus: PrometheusHandle,
+) -> Result<Server, BindError> {
+    listen::raise_descriptor_limit();
+    let settings = &config.server;
+    if settings.exempt_loopback {
+        tracing::info!("limits per address do not apply to loopback (server.exempt_loopback)");
+    }
+    let public = listen::bind(settings.listen, "server.listen", settings.backlog, settings.reuse_port)?;
+    let ops = listen::bind(config.ops.listen, "ops.listen", ops::BACKLOG, false)?;
+    let (phase, watched) = watch::channel(Phase::Serving);
+    let _inside = runtime.enter();
+    let [public, ops] =
+        [register(public, settings.listen, "server.listen")?, register(ops, config.ops.listen, "ops.listen")?];
+    let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), settings.rest_weight_per_minute);
+    let pending_max = u32::try_from(settings.pending_max).unwrap_or(u32::MAX);
+    let pending = Arc::new(Semaphore::new(pending_max as usize));
+    let metrics = metrics::Server::new();
+    let door = public::Door::new(settings, rest, shards, metrics.clone(), Arc::clone(&pending), watched.clone());
+    let ops_door = ops::Door::new(catalogue, views, prometheus.clone(), watched.clone());
+    let addresses = [public.1, ops.1];
+    let tasks = vec![
+        tokio::spawn(public::serve(Arc::new(door), public.0)),
+        tokio::spawn(ops::serve(Arc::new(ops_door), ops.0, metrics)),
+        tokio::spawn(keep_up(prometheus, watched)),
+    ];
+    let [public, ops] = addresses;
+    tracing::info!(%public, %ops, "doors are open");
+    Ok(Server { public, ops, phase, pending, pending_max, tasks })
+}
+
+impl Server {
+    /// Where the public door is, with the port that the system chose if port 0 was configured.
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Where the operators' door is.
+    pub fn ops_addr(&self) -> SocketAddr {
+        self.ops
+    }
+
+    /// Closes the public listener, lets open requests end and says on `/readyz` that we drain. Sessions are the shards'.
+    pub fn stop_accepting(&self) {
+        self.phase.send_if_modified(|phase| {
+            let is_news = *phase < Phase::Draining;
+            *phase = (*phase).max(Phase::Draining);
+            is_news
+        });
+    }
+
+    /// Closes both doors and waits for open requests, a few seconds at most.
+    pub async fn shutdown(self) {
+        self.phase.send_replace(Phase::Closed);
+        let all = self.pending.acquire_many(self.pending_max);
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, all).await.is_err() {
+            tracing::warn!("some requests did not end in time and are cut");
+        }
+        for task in self.tasks {
+            // A task that had panicked was reported by the panic itself.
+            let _ = task.await;
+        }
+    }
+}
+
+/// Gives a listener to the runtime, and reads the address it got.
+fn register(
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    key: &'static str,
+) -> Result<(TcpListener, SocketAddr), BindError> {
+    TcpListener::from_std(listener)
+        .and_then(|listener| listener.local_addr().map(|local| (listener, local)))
+        .map_err(|source| BindError::new(address, key, source))
+}
+
+/// Ready once the doors are `phase` or further.
+async fn reached(mut watched: watch::Receiver<Phase>, phase: Phase) {
+    // An error means that the server is gone, which is further than any phase.
+    let _ = watched.wait_for(|now| *now >= phase).await;
+}
+
+async fn keep_up(prometheus: PrometheusHandle, watched: watch::Receiver<Phase>) {
+    let mut closed = std::pin::pin!(reached(watched, Phase::Closed));
+    loop {
+        tokio::select! {
+            () = &mut closed => return,
+            () = tokio::time::sleep(UPKEEP_INTERVAL) => prometheus.run_upkeep(),
+        }
+    }
+}

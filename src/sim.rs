@@ -1,1 +1,18 @@
 //! A seeded exchange and a replayed one that speak a venue's protocol over loopback sockets.
+//!
+//! [`start`] runs the simulated one: it is the embedded default of `tickcast serve`, and with [`Faults`] the adversary in
+//! tests. Both sit behind the real connector: nothing in the program knows that the other side is no venue.
+
+mod control;
+mod decimal;
+mod door;
+mod exchange;
+mod faults;
+mod floor;
+mod frame;
+mod market;
+mod rest;
+mod symbols;
+
+pub use exchange::{Counters, Running, Settings, start};
+pub use faults::{Fault, Faults};

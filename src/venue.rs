@@ -239,4 +239,5 @@ macro_rules! venues {
 
 venues! {
     Binance => binance,
+    Kraken => kraken,
 }

@@ -206,17 +206,14 @@ impl Join {
 
     /// Diffs are held besides being applied, because the snapshot that is on its way will be older than they are.
     fn next_while_refreshing(&mut self, book: &mut Book, diff: Diff<'_>) -> Outcome {
-        if !self.held.insert(diff) {
-            // Only the copies are lost: the book stays in step.
-            self.held.restart_with(diff);
-            let _ = apply(book, diff);
-            let useless = self.snapshot.take().is_some();
-            self.asked |= useless;
-            return if useless { Outcome::Overflow } else { Outcome::Applied };
-        }
         if self.snapshot.is_some() {
             // It was no newer than the book; this diff brings the new id that the replacement needs.
+            self.held.insert_last(diff);
             return self.try_to_join(book);
+        }
+        if !self.held.insert(diff) {
+            // Only copies are lost, the book stays in step. A snapshot that needed them will be found too old.
+            self.held.restart_with(diff);
         }
         apply(book, diff)
     }

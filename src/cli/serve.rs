@@ -9,8 +9,10 @@ use crate::{
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     let app = App::start(config)?;
     announce(&app);
-    app::run_until_signal(app);
-    Ok(())
+    if app::run_until_signal(app) {
+        return Ok(());
+    }
+    Err(Failure::new(Failure::DEFECT, "a thread ended with a defect; please report what the log says above"))
 }
 
 /// Tells a newcomer where everything is.
@@ -18,7 +20,7 @@ pub(super) fn announce(app: &App) {
     let (public, ops) = (app.public_address(), app.ops_address());
     eprintln!();
     eprintln!("  Tickcast serves {} instruments of {}.", app.instruments(), app.venues().join(", "));
-    eprintln!("  Streams      ws://{public}/ws/{}", app.example_stream());
+    eprintln!("  Streams      ws://{public}/ws/{}@depth20@100ms", app.example_symbol().to_lowercase());
     eprintln!("  REST         http://{public}/api/v3/depth?symbol={}&limit=5", app.example_symbol());
     eprintln!("  Page         http://{public}/");
     eprintln!("  Metrics      http://{ops}/metrics");

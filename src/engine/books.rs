@@ -254,7 +254,8 @@ impl Desk {
     fn joined(&mut self, healed: bool, reset: bool, shared: &mut Shared) {
         let symbol = &shared.catalogue.instrument(self.id).symbol;
         tracing::debug!(%symbol, healed, reset, id = self.books.book.last_id(), "book in step");
-        if healed {
+        let refreshed = self.books.told == BookState::Live;
+        if healed && !refreshed {
             shared.metrics[self.venue.0 as usize].resyncs.increment(1);
         }
         if reset {

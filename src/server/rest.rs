@@ -85,6 +85,11 @@ impl Rest {
         }
     }
 
+    /// Whether the path of `target` is one of REST's.
+    pub fn serves(&self, target: &str) -> bool {
+        self.route(target.split('?').next().unwrap_or_default()).is_some()
+    }
+
     fn route(&self, path: &str) -> Option<(VenueId, Endpoint)> {
         let default = self.catalogue.venues().first()?;
         let (venue, name) = match path.strip_prefix("/api/v3/") {
@@ -241,6 +246,3 @@ impl<'a> Request<'a> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

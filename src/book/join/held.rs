@@ -65,6 +65,11 @@ impl Held {
         true
     }
 
+    /// Keeps a copy of the newest diff, room or not, because all of them will be taken out at once.
+    pub(super) fn insert_last(&mut self, diff: Diff<'_>) {
+        self.put(self.diffs.len(), diff);
+    }
+
     /// Keeps a copy of `diff` alone.
     pub(super) fn restart_with(&mut self, diff: Diff<'_>) {
         self.clear();

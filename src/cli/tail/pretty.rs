@@ -76,9 +76,10 @@ impl Lines {
     fn book(&self, data: &Value) -> String {
         let side = |key: &str| {
             let levels = data[key].as_array().map_or(&[][..], Vec::as_slice);
-            let texts = levels.iter().take(3).filter_map(|level| {
-                Some(format!("{} x {}", trim(level[0].as_str()?), trim(level[1].as_str()?)))
-            });
+            let texts = levels
+                .iter()
+                .take(3)
+                .filter_map(|level| Some(format!("{} x {}", trim(level[0].as_str()?), trim(level[1].as_str()?))));
             texts.collect::<Vec<_>>().join("  ")
         };
         let (bids, asks) = (self.paint(GREEN, &side("bids")), self.paint(RED, &side("asks")));

@@ -1,13 +1,16 @@
-use std::{thread, time::Duration};
+//! Every endpoint and every refusal of REST, asked without sockets: bytes and codes.
+
+use std::{sync::Arc, thread, time::Duration};
 
 use serde_json::Value;
-
-use super::*;
-use crate::{
-    market::{AggTrade, Best, Decimals, InstrumentId, Level, Listing, Price, Quantity, Span, Trade},
+use tickcast::{
+    market::{
+        AggTrade, Best, Catalogue, Decimals, InstrumentId, Level, Listing, Nanos, Price, Quantity, Span, Status, Trade,
+    },
     ring::{Publisher, ring},
+    server::{Answer, Ask, Rest},
     topic::{Batch, Interest, Payload, Update},
-    views::{Following, follow},
+    views::{Following, Views, follow},
 };
 
 const NOW: Nanos = Nanos(1_789_000_000_123_456_789);
@@ -263,12 +266,6 @@ fn every_refusal_has_its_code_and_text() {
         );
         assert!(answer.weight > 0, "refused requests cost weight");
     }
-    let refusal = Refusal::too_much_weight(6000);
-    assert_eq!(refusal.status, 429);
-    assert_eq!(
-        refusal.body(),
-        r#"{"code":-1003,"msg":"Too much request weight used; current limit is 6000 request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API."}"#
-    );
 }
 
 #[test]

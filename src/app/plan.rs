@@ -1,0 +1,101 @@
+//! From the configuration to what is to be run: protocols, catalogue, feeds, stand-ins.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use super::{EMBEDDED, StartError};
+use crate::{
+    config::{Config, ConfigError, Venue},
+    intake::VenueFeed,
+    market::Catalogue,
+    sim,
+    venue::AnyProtocol,
+};
+
+/// What to run.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) protocols: Vec<Arc<AnyProtocol>>,
+    pub(super) feeds: Vec<VenueFeed>,
+}
+
+/// Checks what only the venues themselves know: kinds, depths, connections.
+///
+/// # Errors
+/// One clear line for the first thing that is wrong.
+pub fn check(config: &Config) -> Result<(), ConfigError> {
+    config.venues.iter().enumerate().try_for_each(|(index, venue)| protocol(index, venue).map(drop))
+}
+
+impl Plan {
+    pub(super) fn of(config: &Config) -> Result<Self, StartError> {
+        let mut catalogue = Catalogue::new();
+        let mut protocols = Vec::new();
+        let mut feeds = Vec::new();
+        for (index, venue) in config.venues.iter().enumerate() {
+            let protocol = Arc::new(protocol(index, venue)?);
+            let id = catalogue.add_venue(&venue.name, protocol.traits().checksum);
+            for native in &venue.symbols {
+                catalogue.add_instrument(id, native, &protocol.symbol(native));
+            }
+            feeds.push(VenueFeed {
+                id,
+                protocol: Arc::clone(&protocol),
+                ws_url: venue.ws_url.trim_end_matches('/').to_owned(),
+                rest_url: venue.rest_url.trim_end_matches('/').to_owned(),
+                connections: venue.connections,
+            });
+            protocols.push(protocol);
+        }
+        Ok(Self { catalogue: Arc::new(catalogue), protocols, feeds })
+    }
+}
+
+/// Starts the simulated exchange if a venue is to be served by it, and puts its address in.
+pub(super) fn embed(config: &mut Config) -> Result<Option<sim::Running>, StartError> {
+    let embedded = |venue: &&mut Venue| venue.ws_url == EMBEDDED;
+    let symbols: Vec<String> =
+        config.venues.iter_mut().filter(embedded).flat_map(|venue| venue.symbols.clone()).collect();
+    if symbols.is_empty() {
+        return Ok(None);
+    }
+    let exchange = exchange(config, SocketAddr::from(([127, 0, 0, 1], 0)), symbols)?;
+    let address = exchange.addr();
+    for venue in config.venues.iter_mut().filter(embedded) {
+        venue.ws_url = format!("ws://{address}");
+        venue.rest_url = format!("http://{address}");
+    }
+    Ok(Some(exchange))
+}
+
+/// Starts the simulated exchange as configured, for `symbols` (none: all it knows).
+pub(super) fn exchange(config: &Config, listen: SocketAddr, symbols: Vec<String>) -> Result<sim::Running, StartError> {
+    let exchange = &config.exchange;
+    let settings = sim::Settings {
+        listen,
+        seed: exchange.seed,
+        rate: exchange.rate,
+        symbols,
+        faults: sim::Faults {
+            gap: exchange.gap_per_minute,
+            duplicate: exchange.duplicate_per_minute,
+            reorder: exchange.reorder_per_minute,
+            stall: exchange.stall_per_minute,
+            disconnect: exchange.disconnect_per_minute,
+            malformed: exchange.malformed_per_minute,
+            stale_snapshot: exchange.stale_snapshot_per_minute,
+            rate_limit: exchange.rate_limit_per_minute,
+            ..sim::Faults::default()
+        },
+        ..sim::Settings::default()
+    };
+    sim::start(&settings).map_err(StartError::system("starting the simulated exchange"))
+}
+
+fn protocol(index: usize, venue: &Venue) -> Result<AnyProtocol, ConfigError> {
+    AnyProtocol::new(&venue.kind, venue.book_depth, venue.connections).map_err(|expected| ConfigError::OutOfRange {
+        key: format!("venues.{}", index + 1),
+        value: format!("\"{}\" of kind \"{}\"", venue.name, venue.kind),
+        expected,
+    })
+}

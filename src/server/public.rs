@@ -1,0 +1,359 @@
+//! The public door: reads the first request, sends WebSockets to the shards and the rest to hyper.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http_body_util::Full;
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::timeout,
+};
+
+use super::{
+    Phase, Rejection, Rest, Shards,
+    head::{self, HEADERS_MAX, Handshake, Head},
+    limits::Allowance,
+    listen, reached,
+    rewind::Rewind,
+};
+use crate::{clock, config, metrics};
+
+mod respond;
+
+/// Idle time after which a kept-alive connection is closed; also the time for the head of a later request.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Longest life of a REST connection: a client that reads its answers by the byte holds a socket no longer than this.
+const REST_LIFETIME_MAX: Duration = Duration::from_secs(600);
+/// How long an answer under way may take to end after that, or when the server drains.
+const REST_PATIENCE: Duration = Duration::from_secs(5);
+/// After a refusal, bytes and time that the client may go on sending before it is cut. Closing a socket with unread
+/// bytes resets it, and the client would never read why.
+const LINGER_BYTES_MAX: usize = 1 << 20;
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes to read at once: nearly every head fits.
+const READ_BYTES: usize = 2048;
+/// Binance's window for new connections.
+const CONNECTS_WINDOW: Duration = Duration::from_secs(300);
+const WEIGHT_WINDOW: Duration = Duration::from_secs(60);
+
+/// Close frame 1013 "try again later", for a socket that no shard took after its 101 was written.
+const CLOSE_TRY_AGAIN_LATER: [u8; 4] = [0x88, 0x02, 0x03, 0xF5];
+
+/// What every connection of the public door shares.
+pub(super) struct Door<S> {
+    rest: Rest,
+    shards: Arc<S>,
+    connects: Allowance,
+    weight: Allowance,
+    weight_most: u32,
+    handshake_timeout: Duration,
+    request_bytes_max: usize,
+    metrics: metrics::Server,
+    pending: Arc<Semaphore>,
+    pending_max: usize,
+    phase: watch::Receiver<Phase>,
+}
+
+impl<S: Shards> Door<S> {
+    pub(super) fn new(
+        settings: &config::Server,
+        rest: Rest,
+        shards: Arc<S>,
+        metrics: metrics::Server,
+        pending: Arc<Semaphore>,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        let allowance = |most, window| Allowance::new(most, window, settings.exempt_loopback);
+        Self {
+            rest,
+            shards,
+            connects: allowance(settings.connects_per_five_minutes, CONNECTS_WINDOW),
+            weight: allowance(settings.rest_weight_per_minute, WEIGHT_WINDOW),
+            weight_most: settings.rest_weight_per_minute,
+            handshake_timeout: Duration::from_millis(settings.handshake_timeout_ms),
+            request_bytes_max: settings.request_bytes_max,
+            metrics,
+            pending_max: pending.available_permits(),
+            pending,
+            phase,
+        }
+    }
+
+    fn show_pending(&self) {
+        self.metrics.pending.set((self.pending_max - self.pending.available_permits()) as f64);
+    }
+}
+
+/// Accepts until the server drains.
+pub(super) async fn serve<S: Shards>(door: Arc<Door<S>>, listener: TcpListener) {
+    let metrics = door.metrics.clone();
+    let stop = reached(door.phase.clone(), Phase::Draining);
+    listen::accept(listener, metrics, stop, |stream, peer| {
+        let Ok(permit) = Arc::clone(&door.pending).try_acquire_owned() else {
+            metrics::Server::refused("pending");
+            let busy = Rejection { status: 503, body: "too many requests are under way".to_owned() };
+            // One try: whoever cannot take a hundred bytes at once learns it from the closed socket.
+            let _ = stream.try_write(&respond::refusal(&busy, Some(1)));
+            return;
+        };
+        tokio::spawn(greet(Arc::clone(&door), stream, peer, permit));
+    })
+    .await;
+}
+
+/// Reads the first request of a connection and sees the connection off to where it belongs.
+async fn greet<S: Shards>(door: Arc<Door<S>>, mut stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    door.show_pending();
+    let mut bytes = BytesMut::new();
+    let first = tokio::select! {
+        first = timeout(door.handshake_timeout, read_head(&mut stream, &mut bytes, door.request_bytes_max)) => first,
+        () = reached(door.phase.clone(), Phase::Draining) => Ok(First::Gone),
+    };
+    match first {
+        Ok(First::Http) => serve_http(&door, Rewind::new(bytes.freeze(), stream), peer).await,
+        Ok(First::WebSocket { length, target, handshake }) => {
+            let early = bytes.split_off(length).freeze();
+            drop(bytes);
+            upgrade(&door, stream, early, peer, &target, &handshake).await;
+        }
+        Ok(First::Refused(rejection)) => {
+            metrics::Server::refused("request");
+            refuse(stream, &rejection, None).await;
+        }
+        Ok(First::Gone) => {}
+        Err(_) => {
+            metrics::Server::refused("timeout");
+            if !bytes.is_empty() {
+                let late = Rejection { status: 408, body: "the request took too long".to_owned() };
+                refuse(stream, &late, None).await;
+            }
+        }
+    }
+    drop(permit);
+    door.show_pending();
+}
+
+/// What the first request of a connection turned out to be.
+enum First {
+    /// Its head is `length` bytes long.
+    WebSocket {
+        length: usize,
+        target: String,
+        handshake: Handshake,
+    },
+    Http,
+    Refused(Rejection),
+    /// The client closed before it had asked for anything.
+    Gone,
+}
+
+/// Reads until `bytes` holds a whole head, at most `most` bytes.
+async fn read_head(stream: &mut TcpStream, bytes: &mut BytesMut, most: usize) -> First {
+    // Parsing starts over each time, so it is tried when the head may have ended and else at doubling lengths:
+    // a client that sends byte by byte cannot make it quadratic, and one that speaks no HTTP is found out at once.
+    let mut tried = 0;
+    while bytes.len() < most {
+        let before = bytes.len();
+        bytes.reserve(READ_BYTES.min(most - before));
+        match stream.read_buf(&mut (&mut *bytes).limit(most - before)).await {
+            Ok(0) | Err(_) => return First::Gone,
+            Ok(_) => {}
+        }
+        let fresh = &bytes[before.saturating_sub(3)..];
+        let may_end = fresh.windows(2).any(|pair| pair == b"\n\n") || fresh.windows(3).any(|three| three == b"\n\r\n");
+        if !may_end && bytes.len() < 2 * tried {
+            continue;
+        }
+        tried = bytes.len();
+        match head::parse(bytes) {
+            Ok(None) => {}
+            Ok(Some((head, length))) => {
+                return match head.handshake() {
+                    None => First::Http,
+                    Some(Err(rejection)) => First::Refused(rejection),
+                    Some(Ok(handshake)) => First::WebSocket { length, target: head.target.to_owned(), handshake },
+                };
+            }
+            Err(rejection) => return First::Refused(rejection),
+        }
+    }
+    First::Refused(head::overlong(bytes))
+}
+
+/// Decides about a handshake: what it opens, or why not and after how many seconds to come again.
+fn admission<S: Shards>(
+    door: &Door<S>,
+    peer: SocketAddr,
+    target: &str,
+) -> Result<S::Opening, (Rejection, Option<u64>)> {
+    let now = clock::now();
+    if let Err(exhausted) = door.connects.check(peer.ip(), now) {
+        metrics::Server::refused("connects");
+        let rejection = Rejection { status: 429, body: "too many connections from this address".to_owned() };
+        return Err((rejection, Some(exhausted.retry_after_s)));
+    }
+    door.connects.spend(peer.ip(), 1, now);
+    door.shards.opening(target).map_err(|rejection| {
+        metrics::Server::refused("path");
+        (rejection, None)
+    })
+}
+
+async fn upgrade<S: Shards>(
+    door: &Door<S>,
+    mut stream: TcpStream,
+    early: Bytes,
+    peer: SocketAddr,
+    target: &str,
+    handshake: &Handshake,
+) {
+    let opening = match admission(door, peer, target) {
+        Ok(opening) => opening,
+        Err((rejection, retry_after_s)) => return refuse(stream, &rejection, retry_after_s).await,
+    };
+    let written = timeout(door.handshake_timeout, stream.write_all(&respond::switching(handshake))).await;
+    if matches!(written, Ok(Ok(()))) {
+        hand_over(door, stream, early, opening, peer);
+    }
+}
+
+/// Gives an upgraded socket to the shards.
+fn hand_over<S: Shards>(door: &Door<S>, stream: TcpStream, early: Bytes, opening: S::Opening, peer: SocketAddr) {
+    let Ok(socket) = stream.into_std() else { return };
+    match door.shards.admit(socket, early, opening, peer) {
+        Ok(()) => door.metrics.upgrades.increment(1),
+        Err(mut socket) => {
+            metrics::Server::refused("shards");
+            // A socket that does not take four bytes is closed without them.
+            let _ = std::io::Write::write(&mut socket, &CLOSE_TRY_AGAIN_LATER);
+        }
+    }
+}
+
+/// Sends a refusal and closes so that the client can read it.
+async fn refuse(mut stream: TcpStream, rejection: &Rejection, retry_after_s: Option<u64>) {
+    let linger = async {
+        stream.write_all(&respond::refusal(rejection, retry_after_s)).await?;
+        stream.shutdown().await?;
+        let mut sink = [0; READ_BYTES];
+        let mut left = LINGER_BYTES_MAX;
+        while left > 0 {
+            match stream.read(&mut sink).await? {
+                0 => break,
+                count => left = left.saturating_sub(count),
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    // Whatever goes wrong now, the connection ends.
+    let _ = timeout(LINGER, linger).await;
+}
+
+/// Serves requests on one connection until it closes, has lived long enough or the server drains.
+async fn serve_http<S: Shards>(door: &Arc<Door<S>>, stream: Rewind, peer: SocketAddr) {
+    let service = service_fn(|request| {
+        let answer = answer(door, peer, request);
+        async { Ok::<_, Infallible>(answer) }
+    });
+    // Without `pipeline_flush`: with it, hyper 1.12 leaves a 101 unsent when bytes came behind its request.
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(KEEP_ALIVE.max(door.handshake_timeout))
+            .max_buf_size(door.request_bytes_max.max(8192))
+            .max_headers(HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = reached(door.phase.clone(), Phase::Draining) => None,
+        () = tokio::time::sleep(REST_LIFETIME_MAX) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            timeout(REST_PATIENCE, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "REST connection ended");
+    }
+}
+
+/// One request of a kept-alive connection.
+fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
+    let headers = request.headers();
+    let head = Head {
+        method: request.method().as_str(),
+        target: &target,
+        is_http_1_1: request.version() == hyper::Version::HTTP_11,
+        headers: headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect(),
+    };
+    // A proxy may send a handshake over a connection that it used for REST before.
+    match head.handshake() {
+        Some(Ok(handshake)) => return upgrade_later(door, peer, &mut request, &target, &handshake),
+        Some(Err(rejection)) => return respond::rejected(&rejection, None),
+        None => {}
+    }
+    let time_unit = headers.get("x-mbx-time-unit").map(|value| value.to_str().unwrap_or("?"));
+    let path = target.split('?').next().unwrap_or_default();
+    if path == "/" {
+        return respond::page(request.method());
+    }
+    let response = respond::rest(door, peer, request.method().as_str(), &target, time_unit);
+    let response = match response {
+        Some(response) => response,
+        None if door.shards.opening(&target).is_ok() => {
+            let body = "this is a WebSocket address".to_owned();
+            respond::rejected(&Rejection { status: 426, body }, None)
+        }
+        None => respond::not_found(),
+    };
+    metrics::Server::answered(response.status().as_u16());
+    response
+}
+
+/// Answers 101 through hyper and hands the socket over when hyper lets go of it.
+fn upgrade_later<S: Shards>(
+    door: &Arc<Door<S>>,
+    peer: SocketAddr,
+    request: &mut Request<Incoming>,
+    target: &str,
+    handshake: &Handshake,
+) -> Response<Full<Bytes>> {
+    let opening = match admission(door, peer, target) {
+        Ok(opening) => opening,
+        Err((rejection, retry_after_s)) => return respond::rejected(&rejection, retry_after_s),
+    };
+    let upgraded = hyper::upgrade::on(request);
+    let door = Arc::clone(door);
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgraded.await else { return };
+        let parts = upgraded.downcast::<TokioIo<Rewind>>().expect("serve_http wraps exactly this");
+        let (early, stream) = parts.io.into_inner().into_parts();
+        let early = if early.is_empty() { parts.read_buf } else { [parts.read_buf, early].concat().into() };
+        hand_over(&door, stream, early, opening, peer);
+    });
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    for (name, value) in respond::handshake_headers(handshake) {
+        headers.insert(name, HeaderValue::from_str(value).expect("base64 or a checked token"));
+    }
+    response
+}

@@ -1,0 +1,353 @@
+//! The doors from outside, byte by byte: heads, handshakes, limits, the way out.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
+
+use crate::house::{House, config, connect, read_all, read_response, wait_until};
+
+const HANDSHAKE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const ACCEPT: &str = "sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=";
+/// Bytes that are neither text nor a head.
+const FRAME: &[u8] = b"\x81\x85\x00\x00\x00\x00hello\r\n\r\n\x00\xff";
+
+fn upgrade(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\n{HANDSHAKE}\r\n")
+}
+
+fn ping(host: &str) -> String {
+    format!("GET /api/v3/ping HTTP/1.1\r\nHost: {host}\r\n\r\n")
+}
+
+/// A byte that the test writes into the handed-over socket arrives at the client.
+fn assert_connected(mut inside: TcpStream, outside: &mut TcpStream) {
+    inside.write_all(b"!").unwrap();
+    let mut byte = [0];
+    outside.read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"!");
+}
+
+#[test]
+fn a_handshake_hands_over_the_socket_with_the_bytes_behind_it() {
+    let house = House::new();
+    let mut client = house.connect();
+    client.write_all(&[upgrade("/ws/btcusdt@trade?x=1").as_bytes(), FRAME].concat()).unwrap();
+    let (head, _) = read_response(&mut client);
+    assert!(head.starts_with("http/1.1 101 switching protocols\r\n"), "{head}");
+    assert!(head.contains("upgrade: websocket\r\n") && head.contains(ACCEPT), "{head}");
+    assert!(!head.contains("extensions") && !head.contains("sec-websocket-protocol"), "{head}");
+    let admitted = house.next_admitted();
+    assert_eq!((&admitted.early[..], admitted.target.as_str()), (FRAME, "/ws/btcusdt@trade?x=1"));
+    assert_eq!(admitted.peer, client.local_addr().unwrap());
+    assert_connected(admitted.socket, &mut client);
+}
+
+#[test]
+fn a_handshake_may_come_byte_by_byte_and_offer_what_it_likes() {
+    let house = House::new();
+    let mut client = house.connect();
+    client.set_nodelay(true).unwrap();
+    let offers =
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nSec-WebSocket-Protocol: a, b\r\n";
+    for byte in format!("GET /stream?streams= HTTP/1.1\r\n{HANDSHAKE}{offers}\r\n").bytes() {
+        client.write_all(&[byte]).unwrap();
+    }
+    let (head, _) = read_response(&mut client);
+    assert!(head.starts_with("http/1.1 101 ") && head.contains("sec-websocket-protocol: a\r\n"), "{head}");
+    assert!(!head.contains("extensions"), "{head}");
+    let admitted = house.next_admitted();
+    assert!(admitted.early.is_empty());
+    assert_connected(admitted.socket, &mut client);
+}
+
+#[test]
+fn a_connection_used_for_rest_may_upgrade_later() {
+    let house = House::new();
+    let mut client = house.connect();
+    client.write_all(ping("x").as_bytes()).unwrap();
+    assert!(read_response(&mut client).0.starts_with("http/1.1 200 "));
+    client.write_all(&[upgrade("/stream").as_bytes(), FRAME].concat()).unwrap();
+    let (head, _) = read_response(&mut client);
+    assert!(head.starts_with("http/1.1 101 ") && head.contains(ACCEPT), "{head}");
+    let admitted = house.next_admitted();
+    assert_eq!((&admitted.early[..], admitted.target.as_str()), (FRAME, "/stream"));
+    assert_connected(admitted.socket, &mut client);
+
+    // All three at once: the handshake waits behind two requests in the bytes that were read first.
+    let mut client = house.connect();
+    client.write_all(&[ping("x").as_bytes(), ping("x").as_bytes(), upgrade("/ws").as_bytes(), FRAME].concat()).unwrap();
+    assert!(read_response(&mut client).0.starts_with("http/1.1 200 "));
+    assert!(read_response(&mut client).0.starts_with("http/1.1 200 "));
+    assert!(read_response(&mut client).0.starts_with("http/1.1 101 "));
+    let admitted = house.next_admitted();
+    let mut early = admitted.early.to_vec();
+    admitted.socket.set_nonblocking(false).unwrap();
+    let mut socket = admitted.socket;
+    while early.len() < FRAME.len() {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        early.push(byte[0]);
+    }
+    assert_eq!(early, FRAME);
+    assert_connected(socket, &mut client);
+}
+
+#[test]
+fn handshakes_are_refused_with_a_status() {
+    let house = House::new();
+    for (request, status) in [
+        (upgrade("/nosuch"), "404"),
+        (upgrade("/ws").replace("Version: 13", "Version: 8"), "426"),
+        (upgrade("/ws").replace("Connection: Upgrade", "Connection: close"), "400"),
+        (upgrade("/ws").replace("dGhl", ""), "400"),
+        (upgrade("/ws").replace("GET", "POST"), "400"),
+        (upgrade("/ws").replace("HTTP/1.1", "HTTP/1.0"), "400"),
+    ] {
+        // Behind an ordinary request the same comes out of hyper.
+        for before in [String::new(), ping("x")] {
+            let mut client = house.connect();
+            client.write_all(format!("{before}{request}").as_bytes()).unwrap();
+            if !before.is_empty() {
+                assert!(read_response(&mut client).0.starts_with("http/1.1 200 "));
+            }
+            let (head, body) = read_response(&mut client);
+            assert!(head.contains(&format!(" {status} ")), "{request} got {head}");
+            assert!(!body.is_empty() && (status != "426" || head.contains("sec-websocket-version: 13\r\n")), "{head}");
+        }
+    }
+    let plain = house.exchange(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert!(plain.starts_with("HTTP/1.1 426 "), "{plain}");
+}
+
+#[test]
+fn a_socket_that_no_shard_takes_is_closed_with_1013() {
+    let mut house = House::new();
+    house.admitted = None;
+    let mut client = house.connect();
+    client.write_all(upgrade("/ws").as_bytes()).unwrap();
+    assert!(read_response(&mut client).0.starts_with("http/1.1 101 "));
+    let mut frame = Vec::new();
+    client.read_to_end(&mut frame).unwrap();
+    assert_eq!(frame, [0x88, 2, 0x03, 0xF5]);
+}
+
+#[test]
+fn slow_requests_end_and_disturb_nobody() {
+    let mut config = config();
+    config.server.handshake_timeout_ms = 1500;
+    let house = House::with(&config).unwrap();
+    let mut silent = house.connect();
+    let mut slow = house.connect();
+    slow.write_all(b"GET /api/v3/ping HTTP/1.1\r\nHo").unwrap();
+    // A header now and then does not buy time.
+    let mut dripping = house.connect();
+    let dripper = thread::spawn(move || {
+        while dripping.write_all(b"A: b\r\n").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let pings = house.exchange(b"GET /api/v3/ping HTTP/1.1\r\nConnection: close\r\n\r\n");
+    assert!(pings.starts_with("HTTP/1.1 200 "), "{pings}");
+    assert!(read_all(&mut slow).starts_with("HTTP/1.1 408 "));
+    assert_eq!(read_all(&mut silent), "");
+    dripper.join().unwrap();
+}
+
+#[test]
+fn overlong_heads_are_refused_while_they_are_sent() {
+    let house = House::new();
+    let most = config().server.request_bytes_max;
+    for size in [most, 4 * most] {
+        let line = format!("GET /ws/{} HTTP/1.1\r\n\r\n", "a".repeat(size));
+        assert!(house.exchange(line.as_bytes()).starts_with("HTTP/1.1 414 "));
+        let header = format!("GET /ws HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(size));
+        assert!(house.exchange(header.as_bytes()).starts_with("HTTP/1.1 431 "));
+    }
+    let many = format!("GET /ws HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(101));
+    assert!(house.exchange(many.as_bytes()).starts_with("HTTP/1.1 431 "));
+    let long = format!("/stream?streams={}", "btcusdt@trade/".repeat(2000));
+    let mut client = house.connect();
+    client.write_all(upgrade(&long).as_bytes()).unwrap();
+    assert!(read_response(&mut client).0.starts_with("http/1.1 101 "), "28 KB are fine");
+    assert_eq!(house.next_admitted().target, long);
+}
+
+#[test]
+fn what_is_not_http_is_refused_at_once() {
+    let house = House::new();
+    for bytes in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"SSH-2.0-x\r\n", b"{\"method\":1}", b"\x00"] {
+        assert!(house.exchange(bytes).starts_with("HTTP/1.1 400 "), "{bytes:?}");
+    }
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..300 {
+        let mut bytes = upgrade("/ws/btcusdt@trade").into_bytes();
+        for _ in 0..random.usize(1..8) {
+            let at = random.usize(..bytes.len());
+            bytes[at] = random.u8(..);
+        }
+        let mut client = house.connect();
+        client.write_all(&bytes).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        if random.bool() {
+            continue;
+        }
+        let response = std::thread::spawn(move || {
+            let mut first = [0; 12];
+            client.read_exact(&mut first).map(|()| first)
+        });
+        if let Ok(first) = response.join().unwrap() {
+            assert!(first.starts_with(b"HTTP/1.1 "), "{:?}", String::from_utf8_lossy(&first));
+        }
+    }
+    assert!(house.exchange(b"GET /api/v3/ping HTTP/1.1\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn requests_are_kept_alive_and_pipelined() {
+    let house = House::new();
+    let mut client = house.connect();
+    let batch = "GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\nGET /nosuch HTTP/1.1\r\nHost: x\r\n\r\n\
+                 GET /api/v3/depth HTTP/1.1\r\nHost: x\r\n\r\n";
+    for _ in 0..3 {
+        client.write_all(batch.as_bytes()).unwrap();
+        for (status, body) in [("200", "{}"), ("404", ""), ("400", "\"code\":-1102")] {
+            let (head, text) = read_response(&mut client);
+            assert!(head.starts_with(&format!("http/1.1 {status} ")) && text.contains(body), "{head}{text}");
+        }
+    }
+}
+
+#[test]
+fn pending_sockets_are_bounded() {
+    let mut config = config();
+    config.server.pending_max = 3;
+    let house = House::with(&config).unwrap();
+    let request = b"GET /api/v3/ping HTTP/1.1\r\nConnection: close\r\n\r\n";
+    let mut idle: Vec<_> = (0..3).map(|_| house.connect()).collect();
+    let refused = read_all(&mut house.connect());
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
+    // An upgraded socket counts no longer.
+    let mut client = idle.pop().unwrap();
+    client.write_all(upgrade("/ws").as_bytes()).unwrap();
+    let admitted = house.next_admitted();
+    wait_until("a place again", || {
+        let mut stream = house.connect();
+        // A refused one may be closed before it is written to.
+        let _ = stream.write_all(request);
+        read_all(&mut stream).starts_with("HTTP/1.1 200 ")
+    });
+    assert_eq!(read_response(&mut client).0.split(' ').nth(1), Some("101"));
+    assert_connected(admitted.socket, &mut client);
+}
+
+#[test]
+fn connections_per_address_are_limited() {
+    let mut config = config();
+    config.server.connects_per_five_minutes = 2;
+    config.server.exempt_loopback = false;
+    let house = House::with(&config).unwrap();
+    let mut statuses = Vec::new();
+    // A window of five minutes may begin in the middle: then the count starts over, once.
+    for _ in 0..6 {
+        let mut client = house.connect();
+        client.write_all(upgrade("/ws").as_bytes()).unwrap();
+        let (head, _) = read_response(&mut client);
+        let status = head.split(' ').nth(1).unwrap().to_owned();
+        if status == "429" {
+            let seconds: u64 =
+                head.split("retry-after: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
+            assert!((1..=300).contains(&seconds), "{head}");
+        }
+        statuses.push(status);
+    }
+    assert!(statuses.starts_with(&["101".to_owned(), "101".to_owned()]), "{statuses:?}");
+    assert!(statuses.iter().filter(|status| *status == "429").count() >= 2, "{statuses:?}");
+    let rest = house.exchange(b"GET /api/v3/ping HTTP/1.1\r\nConnection: close\r\n\r\n");
+    assert!(rest.starts_with("HTTP/1.1 200 "), "REST has its weight instead");
+}
+
+#[test]
+fn a_port_in_use_is_an_error_that_says_the_way_out() {
+    let house = House::new();
+    for key in ["server.listen", "ops.listen"] {
+        let mut second = config();
+        let taken = if key == "server.listen" { house.public } else { house.ops };
+        *(if key == "server.listen" { &mut second.server.listen } else { &mut second.ops.listen }) = taken;
+        let error = House::with(&second).err().expect("the port is taken");
+        let text = error.to_string();
+        assert_eq!((error.address, error.key), (taken, key));
+        assert!(text.contains(&taken.to_string()) && text.contains(key) && text.contains("another process"), "{text}");
+    }
+    // Sharing has to be asked for by both.
+    let mut second = config();
+    second.server.listen = house.public;
+    second.server.reuse_port = true;
+    assert!(House::with(&second).is_err());
+    let mut shared = config();
+    shared.server.reuse_port = true;
+    let first = House::with(&shared).unwrap();
+    shared.server.listen = first.public;
+    assert_eq!(House::with(&shared).unwrap().public, first.public);
+}
+
+#[test]
+fn the_operators_door_tells_health_to_its_own_names_only() {
+    let mut house = House::new();
+    let ask = |house: &House, path: &str, host: &str| {
+        let mut client = connect(house.ops);
+        client.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).unwrap();
+        read_response(&mut client)
+    };
+    let (head, body) = ask(&house, "/livez", "localhost:9464");
+    assert!(head.starts_with("http/1.1 200 ") && body == r#"{"live":true}"#, "{head}{body}");
+    let (head, body) = ask(&house, "/metrics", "127.0.0.1");
+    assert!(head.contains("text/plain; version=0.0.4") && body.contains("tickcast_house_total 7"), "{head}{body}");
+    assert!(ask(&house, "/nosuch", "[::1]:1").0.starts_with("http/1.1 404 "));
+    for host in ["evil.example", "localhost.evil.example:9464", ""] {
+        for path in ["/metrics", "/livez", "/readyz"] {
+            assert!(ask(&house, path, host).0.starts_with("http/1.1 403 "), "{path} for {host}");
+        }
+    }
+
+    let (head, body) = ask(&house, "/readyz", "localhost");
+    assert!(head.starts_with("http/1.1 503 ") && body.contains("venue binance: its list of instruments"), "{body}");
+    house.list_btc();
+    let (head, body) = ask(&house, "/readyz", "localhost");
+    assert!(head.starts_with("http/1.1 503 ") && body.contains("1 of 1 books wait"), "{body}");
+    house.publish_btc();
+    wait_until("readiness", || ask(&house, "/readyz", "localhost").0.starts_with("http/1.1 200 "));
+    assert_eq!(ask(&house, "/readyz", "localhost").1, r#"{"ready":true,"reasons":[]}"#);
+    house.server.as_ref().unwrap().stop_accepting();
+    let (head, body) = ask(&house, "/readyz", "localhost");
+    assert!(head.starts_with("http/1.1 503 ") && body.contains("draining"), "{body}");
+    assert!(ask(&house, "/livez", "localhost").0.starts_with("http/1.1 200 "));
+}
+
+#[test]
+fn draining_closes_the_public_door_and_shutdown_frees_the_ports() {
+    let mut house = House::new();
+    let mut idle = house.connect();
+    idle.write_all(ping("x").as_bytes()).unwrap();
+    assert!(read_response(&mut idle).0.starts_with("http/1.1 200 "));
+    let mut upgraded = house.connect();
+    upgraded.write_all(upgrade("/ws").as_bytes()).unwrap();
+    read_response(&mut upgraded);
+    let admitted = house.next_admitted();
+
+    house.server.as_ref().unwrap().stop_accepting();
+    assert_eq!(read_all(&mut idle), "", "idle connections end");
+    wait_until("a closed door", || TcpStream::connect(house.public).is_err());
+    house.runtime.block_on(house.server.take().unwrap().shutdown());
+    assert!(TcpStream::connect(house.ops).is_err());
+    assert_connected(admitted.socket, &mut upgraded);
+    let mut successor = config();
+    successor.server.listen = house.public;
+    successor.ops.listen = house.ops;
+    assert_eq!(House::with(&successor).expect("the ports are free").public, house.public);
+}

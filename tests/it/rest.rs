@@ -1,0 +1,154 @@
+//! REST through the public door: headers, methods, weights, garbage.
+
+use reqwest::{Client, Method, Response, StatusCode, header::HeaderMap};
+use serde_json::Value;
+
+use crate::house::{House, config, wait_until};
+
+fn get(house: &House, path: &str) -> (StatusCode, HeaderMap, String) {
+    send(house, Method::GET, path, &[])
+}
+
+fn send(house: &House, method: Method, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {
+    house.runtime.block_on(async {
+        let mut request = Client::new().request(method, format!("http://{}{path}", house.public));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response: Response = request.send().await.expect("a response");
+        (response.status(), response.headers().clone(), response.text().await.expect("a body"))
+    })
+}
+
+/// A house whose BTCUSDT has a book.
+fn furnished(config: &tickcast::config::Config) -> House {
+    let mut house = House::with(config).expect("free ports");
+    house.list_btc();
+    house.publish_btc();
+    wait_until("a price", || get(&house, "/api/v3/ticker/price?symbol=BTCUSDT").0 == 200);
+    house
+}
+
+#[test]
+fn answers_carry_the_headers_that_clients_read() {
+    let house = furnished(&config());
+    let (status, headers, body) = get(&house, "/api/v3/depth?symbol=BTCUSDT&limit=5");
+    assert_eq!(status, 200);
+    assert_eq!(body, r#"{"lastUpdateId":9,"bids":[["0.00000200","0.00000005"]],"asks":[["0.00000300","0.00000007"]]}"#);
+    assert_eq!(headers["content-type"], "application/json;charset=UTF-8");
+    assert_eq!(headers["cache-control"], "no-cache, no-store, must-revalidate");
+    assert_eq!(headers["access-control-allow-origin"], "*");
+    assert!(headers["date"].to_str().unwrap().ends_with(" GMT"));
+    let uuid = headers["x-mbx-uuid"].to_str().unwrap();
+    let lengths: Vec<_> = uuid.split('-').map(str::len).collect();
+    assert_eq!((lengths, uuid.as_bytes()[14]), (vec![8, 4, 4, 4, 12], b'4'), "{uuid}");
+    let used: u32 = headers["x-mbx-used-weight"].to_str().unwrap().parse().unwrap();
+    assert!(used >= 5 && headers["x-mbx-used-weight-1m"] == headers["x-mbx-used-weight"]);
+
+    let micros = send(&house, Method::GET, "/api/v3/time", &[("X-MBX-TIME-UNIT", "microsecond")]);
+    let time: Value = serde_json::from_str(&micros.2).unwrap();
+    assert_eq!(time["serverTime"].to_string().len(), 16);
+    let wrong = send(&house, Method::GET, "/api/v3/time", &[("X-MBX-TIME-UNIT", "seconds")]);
+    assert!(wrong.0 == 400 && wrong.2.contains("-1194"), "{}", wrong.2);
+}
+
+#[test]
+fn methods_paths_and_preflights() {
+    let house = furnished(&config());
+    let (status, headers, body) = send(&house, Method::HEAD, "/api/v3/depth?symbol=BTCUSDT", &[]);
+    assert_eq!((status.as_u16(), body.as_str(), &headers["content-length"]), (200, "", &"92".parse().unwrap()));
+    let (status, headers, _) = send(
+        &house,
+        Method::OPTIONS,
+        "/api/v3/depth",
+        &[("Origin", "https://app.example"), ("Access-Control-Request-Headers", "x-mbx-time-unit")],
+    );
+    assert_eq!((status.as_u16(), &headers["access-control-allow-headers"]), (204, &"*".parse().unwrap()));
+    assert_eq!(headers["access-control-allow-origin"], "*");
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
+        let (status, headers, _) = send(&house, method, "/api/v3/ping", &[]);
+        assert_eq!((status.as_u16(), &headers["allow"]), (405, &"GET, HEAD, OPTIONS".parse().unwrap()));
+    }
+    for path in ["/api/v1/ping", "/api/v3/nosuch", "/nosuch", "/api/v3", "/metrics", "/readyz", "/../etc/passwd"] {
+        let (status, _, body) = get(&house, path);
+        assert_eq!((status.as_u16(), body.as_str()), (404, ""), "{path}");
+    }
+    assert_eq!(get(&house, "/binance/api/v3/ping").2, "{}");
+}
+
+#[test]
+fn the_page_names_no_other_host() {
+    let house = House::new();
+    let (status, headers, page) = get(&house, "/");
+    assert_eq!((status.as_u16(), &headers["content-type"]), (200, &"text/html;charset=UTF-8".parse().unwrap()));
+    assert!(page.contains("/stream?streams=") && page.contains("/api/v3/exchangeInfo"));
+    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("src="), "all of it is inside");
+    assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    assert_eq!(send(&house, Method::POST, "/", &[]).0, 405);
+}
+
+#[test]
+fn weight_is_limited_per_address() {
+    let mut config = config();
+    config.server.rest_weight_per_minute = 100;
+    config.server.exempt_loopback = false;
+    let house = House::with(&config).unwrap();
+    house.list_btc();
+    // Twenty-five a request; the minute may turn once in between.
+    let mut refused = None;
+    for _ in 0..12 {
+        let (status, headers, body) = get(&house, "/api/v3/trades?symbol=BTCUSDT");
+        if status == 429 {
+            refused = Some((headers, body));
+            break;
+        }
+        assert_eq!(status, 200);
+    }
+    let (headers, body) = refused.expect("a limit");
+    assert!(
+        body.starts_with(r#"{"code":-1003,"msg":"Too much request weight used; current limit is 100 request"#),
+        "{body}"
+    );
+    let seconds: u64 = headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds));
+    assert_eq!(headers["x-mbx-used-weight-1m"], "100");
+}
+
+#[test]
+fn any_query_gets_a_status_and_the_next_one_too() {
+    let house = furnished(&config());
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let endpoints = [
+        "ping",
+        "time",
+        "exchangeInfo",
+        "depth",
+        "trades",
+        "historicalTrades",
+        "aggTrades",
+        "ticker/price",
+        "ticker/bookTicker",
+    ];
+    let alphabet = b"abcXYZ019=&%[]\"',.;:+-*/?!~_{}|\\^`<>()$@";
+    for endpoint in endpoints {
+        for _ in 0..300 {
+            let mut query = String::new();
+            for _ in 0..random.usize(..40) {
+                match random.u8(..8) {
+                    0 => query.push_str("symbol="),
+                    1 => query.push_str("&limit="),
+                    2 => query.push_str("BTCUSDT"),
+                    3 => query.push_str(&format!("%{:02X}", random.u8(..))),
+                    _ => query.push(char::from(alphabet[random.usize(..alphabet.len())])),
+                }
+            }
+            let request = format!("GET /api/v3/{endpoint}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let response = house.exchange(request.as_bytes());
+            let status = response.split(' ').nth(1).unwrap_or_default();
+            assert!(matches!(status, "200" | "400" | "503"), "{request}{response}");
+        }
+        assert_eq!(get(&house, "/api/v3/ping").0, 200);
+    }
+}
