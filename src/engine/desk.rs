@@ -181,7 +181,8 @@ impl Desk {
             return;
         }
         let (received, time) = self.changed;
-        let tick = Tick { instrument: self.id, received, time, partial: self.wants_partial(cadence, shared) };
+        let partial = self.notice_interest(cadence, shared);
+        let tick = Tick { instrument: self.id, received, time, partial };
         let told = self.cadences[cadence.index()].tick(self.books.book(), now, &tick, &mut shared.batch);
         if !told {
             // The book forgot what that cadence published last: its followers have to start over.
@@ -193,13 +194,9 @@ impl Desk {
     /// Someone new below the ring: a partial book goes out although nothing may have changed.
     pub(super) fn look_at_interest(&mut self, shared: &mut Shared) {
         for cadence in Cadence::ALL {
-            let wanted = self.wants_partial(cadence, shared);
-            if wanted && !self.partial_wanted[cadence.index()] {
-                self.cadences[cadence.index()].want_partial();
-                self.schedule(shared);
-            }
-            self.partial_wanted[cadence.index()] = wanted;
+            self.notice_interest(cadence, shared);
         }
+        self.schedule(shared);
         if shared.interest.take_snapshot(self.id) && self.books.is_live() {
             self.publish_snapshot(false, shared);
         }
@@ -290,9 +287,15 @@ impl Desk {
         is
     }
 
-    fn wants_partial(&self, cadence: Cadence, shared: &Shared) -> bool {
-        [5, 10, 20]
+    /// Whether anyone wants partial books; the first one to want them gets one with the next tick, once.
+    fn notice_interest(&mut self, cadence: Cadence, shared: &Shared) -> bool {
+        let wanted = [5, 10, 20]
             .into_iter()
-            .any(|levels| shared.interest.any(TopicId::new(self.id, Channel::PartialDepth(levels, cadence))))
+            .any(|levels| shared.interest.any(TopicId::new(self.id, Channel::PartialDepth(levels, cadence))));
+        if wanted && !self.partial_wanted[cadence.index()] {
+            self.cadences[cadence.index()].want_partial();
+        }
+        self.partial_wanted[cadence.index()] = wanted;
+        wanted
     }
 }

@@ -383,6 +383,15 @@ fn partial_books_come_with_the_diff_and_at_once_to_the_first_who_wants_them() {
         matches!(&said[..], [Said::Partial { cadence: Cadence::Fast, last: 1_000, bids }] if bids.len() == 20),
         "{said:?}"
     );
+    // Interest that rises together with a change: one partial book, not one for each.
+    bench.interest.remove(topic);
+    bench.wait(200);
+    bench.interest.add(topic);
+    truth.change();
+    let mut said = truth.diff(bench.now).map(|diff| bench.frame(CONNECTION, diff)).expect("a change");
+    said.extend(bench.wait(300));
+    let partials = said.iter().filter(|said| matches!(said, Said::Partial { .. })).count();
+    assert_eq!(partials, 1, "{said:?}");
     truth.change();
     let mut said = truth.diff(bench.now).map(|diff| bench.frame(CONNECTION, diff)).expect("a change");
     said.extend(bench.wait(200));

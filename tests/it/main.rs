@@ -13,5 +13,6 @@ mod kraken_books;
 mod oracle;
 mod process;
 mod rest;
+mod soak;
 mod tidy;
 mod venue_captures;

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use tickcast::sim;
+use tickcast::{market::Level, sim};
 
 use crate::{
     client::{self, LocalBook, PATIENCE},
@@ -115,7 +115,7 @@ fn start_exchange(seed: u64) -> sim::Running {
         symbols: SYMBOLS.iter().map(|symbol| (*symbol).to_owned()).collect(),
         ..sim::Settings::default()
     };
-    sim::start(settings).expect("loopback is there")
+    sim::start(&settings).expect("loopback is there")
 }
 
 /// A fault of each kind every few seconds.
@@ -129,6 +129,7 @@ fn faults() -> sim::Faults {
         malformed: 10.0,
         stale_snapshot: 20.0,
         rate_limit: 6.0,
+        ..sim::Faults::default()
     }
 }
 
@@ -173,7 +174,7 @@ async fn follow_book(
     book.merge(&first, last).unwrap_or_else(|wrong| panic!("{wrong}"));
     run.ready.fetch_add(1, Ordering::Relaxed);
     loop {
-        let truth = run.quiet.load(Ordering::Relaxed).then(|| exchange.book(symbol));
+        let truth = run.quiet.load(Ordering::Relaxed).then(|| exchange.book(symbol)).flatten();
         if let Some((last_id, bids, asks)) = truth
             && book.last_id == last_id
         {
@@ -187,8 +188,10 @@ async fn follow_book(
     }
 }
 
-fn side(levels: &[(String, String)]) -> client::Side {
-    levels.iter().map(|(price, quantity)| (client::key(price), quantity.clone())).collect()
+/// The exchange's numbers have eight places, as Binance prints them.
+fn side(levels: &[Level]) -> client::Side {
+    let text = |quantity: i64| format!("{}.{:08}", quantity / 100_000_000, quantity % 100_000_000);
+    levels.iter().map(|level| (level.price.0.into(), text(level.quantity.0))).collect()
 }
 
 /// Follows a stream whose ids have to rise strictly.
