@@ -64,6 +64,9 @@ pub struct Intake {
 ///
 /// `up` should be bounded: when the engine is behind, the sockets are not read, and TCP holds the venue back. Nothing is
 /// dropped. `tap` gets a copy of everything for a recording. Feeds end when the receiver of `up` is gone.
+///
+/// # Panics
+/// If a venue's id is not one of the catalogue's.
 pub fn start(
     runtime: &Handle,
     venues: Vec<VenueFeed>,

@@ -265,6 +265,7 @@ impl Feed {
         match &self.front {
             None => {
                 let delay = self.backoff.after_failure();
+                info!(venue = %self.upstream.name, "no connection is left; dialling in {delay:.1?}");
                 self.open_next(delay);
             }
             Some(front) if front.is_leaving => {

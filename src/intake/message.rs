@@ -63,7 +63,7 @@ pub enum Inbound {
         /// The body.
         body: Frame,
     },
-    /// The answer to [`Request::Trades`], if one came within a few tries.
+    /// The answer to [`Request::Trades`], if one came within ten seconds.
     Trades {
         /// Whose trades.
         instrument: InstrumentId,

@@ -65,8 +65,10 @@ impl Rest {
             debug!(venue = %self.upstream.name, ?instrument, ?purpose, "the venue does not offer that over REST");
             return;
         };
-        let not_before = clock::now().plus(Duration::from_millis(after_ms.into()));
-        self.queue().push(Job { instrument, purpose, request, not_before, tries: 0 });
+        let now = clock::now();
+        let not_before = now.plus(Duration::from_millis(after_ms.into()));
+        let expires = (purpose == Purpose::Trades).then(|| now.plus(TRADES_WANTED_FOR));
+        self.queue().push(Job { instrument, purpose, request, not_before, expires, tries: 0 });
         self.added.notify_one();
     }
 
@@ -95,6 +97,7 @@ impl Rest {
         while fetches.len() < FETCHES_MAX {
             let now = clock::now();
             let mut queue = self.queue();
+            queue.expire(now);
             match queue.head(now) {
                 Head::Empty => return None,
                 Head::Later(wait) => return Some(wait),
@@ -137,10 +140,6 @@ impl Rest {
         if let Some(count) = failures.count(now) {
             let (venue, path) = (&self.upstream.name, &job.request.path);
             warn!(%venue, failures = count, "cannot fetch {}{path}: {error}", self.upstream.rest_url);
-        }
-        if job.purpose == Purpose::Trades && job.tries >= TRADES_TRIES_MAX {
-            // The engine has stopped waiting for them by now, and has counted them as lost.
-            return;
         }
         self.queue().push_again(job);
     }
@@ -228,8 +227,9 @@ async fn sleep(wait: Option<Duration>) {
 /// Fetches under way at one venue.
 const FETCHES_MAX: usize = 4;
 
-/// Tries for lost trades. Snapshots are tried for ever: a symbol is silent without.
-const TRADES_TRIES_MAX: u32 = 4;
+/// How long lost trades are tried for. The engine waits a few seconds at most (engine.trade_refill_wait_ms) before it
+/// counts them as lost. Snapshots are tried for ever: a symbol is silent without.
+const TRADES_WANTED_FOR: Duration = Duration::from_secs(10);
 
 const FAILURE_LINES_APART: Duration = Duration::from_secs(5);
 

@@ -249,7 +249,8 @@ impl Socket {
             self.pacer.take(received);
         }
         if batch.pings > 0 {
-            // Reading on writes the pong as well, but handing up may take long. If the venue is not reading, so be it.
+            // Reading on writes the pong as well, but a full batch is handed up first, which may take long.
+            // If the venue is not reading, its pong has to wait.
             let _ = self.stream.flush().now_or_never();
         }
         if !batch.frames.is_empty() {

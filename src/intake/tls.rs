@@ -18,3 +18,6 @@ pub(super) fn client_config(roots: RootCertStore) -> Arc<ClientConfig> {
         .with_no_client_auth();
     Arc::new(config)
 }
+
+#[cfg(test)]
+mod tests;

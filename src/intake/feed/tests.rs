@@ -132,6 +132,7 @@ async fn a_renewed_connection_has_a_successor_first_and_loses_no_frame() {
     };
     let (last, seen) = soon(async { tokio::join!(venue, engine) }).await;
     assert_eq!(seen, (0..=last).collect::<Vec<_>>());
+    assert!(last > 10, "the old connection was closed as soon as the new one had data: {last}");
     say(&mut new, "101").await;
     assert_eq!(texts(&running.up, 1).await, ["101"]);
 }

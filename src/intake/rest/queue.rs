@@ -27,6 +27,8 @@ pub(super) struct Job {
     pub(super) request: RestRequest,
     /// Not to be sent earlier.
     pub(super) not_before: Nanos,
+    /// Nobody wants it any more after this.
+    pub(super) expires: Option<Nanos>,
     /// Failures so far.
     pub(super) tries: u32,
 }
@@ -66,6 +68,11 @@ impl Queue {
         if !self.waiting.contains_key(&(job.purpose.kind(), job.instrument)) {
             self.push(job);
         }
+    }
+
+    /// Forgets what nobody wants any more: fetching it would cost weight that others wait for.
+    pub(super) fn expire(&mut self, now: Nanos) {
+        self.waiting.retain(|_, (job, _)| job.expires.is_none_or(|expires| expires > now));
     }
 
     /// What could go at `now`.
@@ -116,7 +123,7 @@ mod tests {
 
     fn job(instrument: u32, purpose: Purpose, path: &str) -> Job {
         let request = RestRequest { path: path.to_owned(), weight: 5 };
-        Job { instrument: InstrumentId(instrument), purpose, request, not_before: NOW, tries: 0 }
+        Job { instrument: InstrumentId(instrument), purpose, request, not_before: NOW, expires: None, tries: 0 }
     }
 
     fn drain(queue: &mut Queue, now: Nanos) -> Vec<String> {
@@ -167,5 +174,16 @@ mod tests {
         assert_eq!(queue.head(NOW), Head::Ready { weight: 5 });
         assert_eq!(drain(&mut queue, NOW), ["ready"]);
         assert_eq!(drain(&mut queue, later), ["delayed"]);
+    }
+    #[test]
+    fn what_nobody_wants_any_more_is_forgotten() {
+        let mut queue = Queue::default();
+        let soon = NOW.plus(Duration::from_secs(1));
+        queue.push(Job { expires: Some(soon), ..job(1, Purpose::Trades, "trades") });
+        queue.push(job(1, SHALLOW, "book"));
+        queue.expire(NOW);
+        assert_eq!(queue.waiting.len(), 2);
+        queue.expire(soon);
+        assert_eq!(drain(&mut queue, soon), ["book"]);
     }
 }

@@ -1,16 +1,20 @@
 //! Opening a WebSocket to a venue: TCP, TLS where the URL says so, and the upgrade, all within one time limit.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use thiserror::Error;
-use tokio::{net::TcpStream, time};
+use tokio::{
+    net::{self, TcpStream},
+    time,
+};
 use tokio_tungstenite::{
-    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
     tungstenite::{
         self,
         client::IntoClientRequest,
+        error::UrlError,
         handshake::client::Response,
-        http::{HeaderValue, header},
+        http::{HeaderValue, Uri, header},
         protocol::WebSocketConfig,
     },
 };
@@ -62,12 +66,42 @@ pub(in crate::intake) async fn dial(upstream: &Upstream, path: &str) -> Result<S
         .max_frame_size(Some(bytes_max));
     let tls = Connector::Rustls(upstream.tls.clone());
     let limit = Duration::from_millis(upstream.settings.connect_timeout_ms);
-    match time::timeout(limit, connect_async_tls_with_config(request, Some(config), true, Some(tls))).await {
+    let opening = async {
+        let stream = connect(request.uri(), limit).await?;
+        client_async_tls_with_config(request, stream, Some(config), Some(tls)).await
+    };
+    match time::timeout(limit, opening).await {
         Ok(Ok((stream, _))) => Ok(stream),
         Ok(Err(tungstenite::Error::Http(response))) => Err(refused(&response.map(|_| None))),
         Ok(Err(error)) => Err(Box::new(error).into()),
         Err(_) => Err(DialError::Timeout(limit)),
     }
+}
+
+/// Tries all addresses of the host in turn, each for its part of the time: one that swallows packets (an IPv6 route that
+/// leads nowhere) must not take all of it.
+async fn connect(uri: &Uri, limit: Duration) -> Result<TcpStream, tungstenite::Error> {
+    let host = uri.host().ok_or(UrlError::NoHostName)?.trim_start_matches('[').trim_end_matches(']');
+    let default_port = match uri.scheme_str() {
+        Some("wss") => 443,
+        Some("ws") => 80,
+        _ => return Err(UrlError::UnsupportedUrlScheme.into()),
+    };
+    let port = uri.port_u16().unwrap_or(default_port);
+    let addresses: Vec<_> = net::lookup_host((host, port)).await?.take(ADDRESSES_MAX as usize).collect();
+    let each = limit / (addresses.len() as u32).clamp(1, ADDRESSES_MAX);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in addresses {
+        match time::timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {address}")),
+        }
+    }
+    Err(last.into())
 }
 
 /// The venue's address with a dial's path, as it is recorded, too.
@@ -90,6 +124,9 @@ pub(in crate::intake) const USER_AGENT: &str = concat!("tickcast/", env!("CARGO_
 
 /// A venue's longest documented ban is three days (Binance, 418); a longer answer is a mistake.
 pub(in crate::intake) const RETRY_AFTER_SECONDS_MAX: u64 = 3 * 24 * 3600;
+
+/// Addresses of one host that are tried.
+const ADDRESSES_MAX: u32 = 4;
 
 /// tungstenite clears this much before each read, so its default of 128 KiB would cost more than the copy itself.
 const READ_BUFFER_BYTES: usize = 16 * 1024;

@@ -35,8 +35,8 @@ async fn a_ping_is_answered_with_its_payload_while_the_engine_is_behind() {
     let listener = listener().await;
     let narrow = bench_with_room(1, &listener, |_| {});
     let (mut venue, running) = tokio::join!(accept(&listener), run(narrow, Vec::new()));
-    // `Opened` fills the way up, and nobody empties it: the frames before the ping cannot be handed up.
-    for number in 0..10 {
+    // `Opened` fills the way up, and nobody empties it: the batch that ends with the ping cannot be handed up.
+    for number in 0..BATCH_MESSAGES_MAX - 1 {
         venue.feed(Message::text(number.to_string())).await.expect("queued");
     }
     venue.send(Message::Ping(Bytes::from_static(b"1789000000000"))).await.expect("sent");
@@ -45,7 +45,8 @@ async fn a_ping_is_answered_with_its_payload_while_the_engine_is_behind() {
         other => panic!("no pong but {other:?}"),
     }
     assert!(matches!(next(&running.up).await, Inbound::Opened { connection: ConnectionId(7), .. }));
-    assert_eq!(texts(&running.up, 10).await, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+    let numbers: Vec<_> = (0..BATCH_MESSAGES_MAX - 1).map(|number| number.to_string()).collect();
+    assert_eq!(texts(&running.up, numbers.len()).await, numbers);
 }
 
 #[tokio::test]
@@ -237,4 +238,17 @@ async fn the_path_reaches_the_venue() {
     dialled.expect("an upgrade");
     assert!(head.starts_with(&format!("GET {path} HTTP/1.1\r\n")), "{head}");
     assert!(head.to_lowercase().contains(&format!("user-agent: {USER_AGENT}")), "{head}");
+}
+
+#[tokio::test]
+async fn addresses_that_are_none_are_told_not_dialled() {
+    let listener = listener().await;
+    let Bench { mut upstream, .. } = bench(&listener, |_| {});
+    let port = listener.local_addr().expect("a bound listener").port();
+    for url in
+        ["", "embedded", "wss://", "not a url", "http://", &format!("http://127.0.0.1:{port}"), "ws://127.0.0.1:0"]
+    {
+        upstream.ws_url = url.to_owned();
+        assert!(matches!(soon(dial(&upstream, "/stream")).await, Err(DialError::Failed(_))), "`{url}` was dialled");
+    }
 }
