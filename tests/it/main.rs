@@ -1,4 +1,5 @@
 //! All integration tests in one binary: linked once, run side by side.
 #![allow(missing_docs, reason = "tests")]
 
+mod fanout;
 mod tidy;
