@@ -416,3 +416,6 @@ impl<W: Wire> Fanout<W> {
 fn context<'a>(catalogue: &'a Catalogue, limits: &'a Limits, now: Nanos) -> Context<'a> {
     Context { catalogue, limits, now }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,5 +14,6 @@ mod oracle;
 mod process;
 mod rest;
 mod soak;
+mod fanout;
 mod tidy;
 mod venue_captures;

@@ -1,0 +1,571 @@
+//! The work of a shard against sockets that can be starved, at times that are made up.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, VecDeque},
+    io::{self, ErrorKind, Read, Write},
+    rc::Rc,
+    time::Duration,
+};
+
+use super::*;
+use crate::{
+    config::Config,
+    market::{Best, InstrumentId, Kline, Level, Price, Quantity, Span, Trade, Volume},
+    session::opening,
+    topic::{Batch, Cadence, Payload, Update},
+};
+
+const START: Nanos = Nanos::from_millis(1_789_000_000_000);
+
+/// A socket in memory: what the shard reads, what it wrote, and how much more it may write.
+#[derive(Clone, Default)]
+struct Pipe(Rc<Ends>);
+
+struct Ends {
+    inbound: RefCell<VecDeque<u8>>,
+    outbound: RefCell<Vec<u8>>,
+    room: Cell<usize>,
+    writes: Cell<usize>,
+    is_finished: Cell<bool>,
+    is_hung_up: Cell<bool>,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self {
+            inbound: RefCell::default(),
+            outbound: RefCell::default(),
+            room: Cell::new(usize::MAX),
+            writes: Cell::new(0),
+            is_finished: Cell::new(false),
+            is_hung_up: Cell::new(false),
+        }
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.inbound.borrow_mut().read(buffer)? {
+            0 if self.0.is_hung_up.get() => Ok(0),
+            0 => Err(ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(self.0.room.get());
+        self.0.writes.set(self.0.writes.get() + 1);
+        if count == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.0.room.set(self.0.room.get().saturating_sub(count));
+        self.0.outbound.borrow_mut().extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Wire for Pipe {
+    fn finish(&mut self) {
+        self.0.is_finished.set(true);
+    }
+}
+
+impl Pipe {
+    /// All whole frames written since the last call, texts as they are, others as `ping:...`, `close:1008:...`.
+    fn heard(&self) -> Vec<String> {
+        let mut bytes = self.0.outbound.borrow_mut();
+        let mut heard = Vec::new();
+        let mut rest = &bytes[..];
+        while rest.len() >= 2 {
+            let length = frame::length(rest);
+            if rest.len() < length {
+                break;
+            }
+            let (one, after) = rest.split_at(length);
+            let header = if one[1] < 126 { 2 } else { 4 };
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            heard.push(match one[0] {
+                0x81 => text(&one[header..]),
+                0x88 if length == 2 => "close".to_owned(),
+                0x88 => format!("close:{}:{}", u16::from_be_bytes([one[2], one[3]]), text(&one[4..])),
+                0x89 => format!("ping:{}", text(&one[2..])),
+                0x8A => format!("pong:{}", text(&one[2..])),
+                other => panic!("no server sends {other:#x}"),
+            });
+            rest = after;
+        }
+        let left = rest.to_vec();
+        *bytes = left;
+        heard
+    }
+
+    fn says(&self, first: u8, payload: &[u8]) {
+        let mut inbound = self.0.inbound.borrow_mut();
+        inbound.push_back(first);
+        match payload.len() {
+            short @ 0..=125 => inbound.push_back(0x80 | short as u8),
+            long => {
+                inbound.push_back(0x80 | 126);
+                inbound.extend((long as u16).to_be_bytes());
+            }
+        }
+        // The mask of zeros is a legal one.
+        inbound.extend([0; 4]);
+        inbound.extend(payload);
+    }
+}
+
+/// A shard with its world.
+struct Rig {
+    fanout: Fanout<Pipe>,
+    catalogue: Arc<Catalogue>,
+    interest: Arc<Interest>,
+    now: Nanos,
+}
+
+struct Client {
+    pipe: Pipe,
+    index: u32,
+}
+
+impl Rig {
+    fn new(adjust: impl FnOnce(&mut config::Session)) -> Self {
+        let mut catalogue = Catalogue::new();
+        let venue = catalogue.add_venue("binance", None);
+        for symbol in ["BTCUSDT", "ETHUSDT", "BNBUSDT"] {
+            catalogue.add_instrument(venue, symbol, symbol);
+        }
+        let (catalogue, interest) = (Arc::new(catalogue), Arc::new(Interest::new(3)));
+        let mut config = Config::embedded().session;
+        config.messages_per_second = 0;
+        adjust(&mut config);
+        let fanout = Fanout::new(Arc::clone(&catalogue), Arc::clone(&interest), &config);
+        let mut rig = Self { fanout, catalogue, interest, now: START };
+        rig.fanout.begin(START);
+        rig
+    }
+
+    fn open(&mut self, url: &str) -> Client {
+        let pipe = Pipe::default();
+        let opening = opening(url, &self.catalogue).unwrap();
+        let index = self.fanout.admit(pipe.clone(), &opening, b"");
+        Client { pipe, index }
+    }
+
+    /// Lets the shard read what a client said; the flush comes with the next pass.
+    fn tell(&mut self, client: &Client, text: &str) {
+        client.pipe.says(0x81, text.as_bytes());
+        self.read(client);
+    }
+
+    fn read(&mut self, client: &Client) {
+        let ended = client.pipe.0.is_hung_up.get();
+        self.fanout.read(client.index, &mut [0; 4096], ended);
+    }
+
+    /// Gives a starved socket room, and notice of it.
+    fn feed(&mut self, client: &Client, room: usize) {
+        client.pipe.0.room.set(room);
+        self.fanout.write(client.index);
+    }
+
+    fn pass(&mut self, updates: &[Payload]) {
+        self.pass_of(&batch(updates));
+    }
+
+    fn pass_of(&mut self, batch: &Batch) {
+        self.fanout.publish(batch);
+        self.fanout.run_due();
+        self.fanout.flush();
+    }
+
+    fn sleep(&mut self, ms: u64) {
+        self.now = self.now.plus(Duration::from_millis(ms));
+        self.fanout.begin(self.now);
+    }
+}
+
+fn batch(updates: &[Payload]) -> Batch {
+    let update = |&payload| Update { instrument: InstrumentId(0), received: START, time: START, payload };
+    Batch { updates: updates.iter().map(update).collect(), ..Batch::default() }
+}
+
+fn trade(id: i64) -> Payload {
+    Payload::Trade(Trade { id, price: Price(1), quantity: Quantity(2), time: START, buyer_is_maker: false })
+}
+
+fn trade_text(id: i64) -> String {
+    format!(
+        r#"{{"e":"trade","E":1789000000000,"s":"BTCUSDT","t":{id},"p":"0.00000001","q":"0.00000002","T":1789000000000,"m":false,"M":true}}"#
+    )
+}
+
+fn diff(cadence: Cadence, id: i64) -> Payload {
+    Payload::DepthDiff { cadence, first_id: id, last_id: id, bids: Span::default(), asks: Span::default() }
+}
+
+#[test]
+fn every_form_is_made_once_and_every_session_is_written_to_once() {
+    let mut rig = Rig::new(|_| {});
+    let urls = [
+        "/ws/btcusdt@depth",
+        "/ws/btcusdt@depth@1000ms?timeUnit=MICROSECOND",
+        "/stream?streams=btcusdt@depth",
+        "/stream?streams=btcusdt@depth@1000ms",
+        "/stream?streams=binance:btcusdt@depth&timeUnit=MICROSECOND",
+        "/ws/ethusdt@depth/0",
+    ];
+    let clients: Vec<Client> = urls.iter().flat_map(|url| [rig.open(url), rig.open(url)]).collect();
+    rig.pass(&[diff(Cadence::Slow, 5), diff(Cadence::Fast, 6), diff(Cadence::Slow, 7)]);
+    let tally = rig.fanout.take_tally();
+    assert_eq!((tally.deliveries, tally.encoded, tally.writes), (20, 10, 10));
+    assert_eq!(tally.received, Some(START));
+    for (index, client) in clients.iter().enumerate() {
+        let body = |id, zeros| {
+            format!(r#"{{"e":"depthUpdate","E":1789000000000{zeros},"s":"BTCUSDT","U":{id},"u":{id},"b":[],"a":[]}}"#)
+        };
+        let expected = |id| match index / 2 {
+            0 => body(id, ""),
+            1 => body(id, "000"),
+            2 => format!(r#"{{"stream":"btcusdt@depth","data":{}}}"#, body(id, "")),
+            3 => format!(r#"{{"stream":"btcusdt@depth@1000ms","data":{}}}"#, body(id, "")),
+            _ => format!(r#"{{"stream":"binance:btcusdt@depth","data":{}}}"#, body(id, "000")),
+        };
+        let heard = client.pipe.heard();
+        if index / 2 == 5 {
+            assert!(heard.is_empty());
+        } else {
+            assert_eq!(heard, [expected(5), expected(7)]);
+        }
+    }
+}
+
+#[test]
+fn one_feed_under_two_names_comes_twice_and_once_more_asked_for_comes_once() {
+    let mut rig = Rig::new(|_| {});
+    let client = rig.open("/stream?streams=btcusdt@depth/btcusdt@depth@1000ms/btcusdt@depth");
+    rig.tell(&client, r#"{"method":"SUBSCRIBE","params":["btcusdt@depth"],"id":1}"#);
+    rig.pass(&[diff(Cadence::Slow, 5)]);
+    let heard = client.pipe.heard();
+    assert_eq!(heard.len(), 3, "{heard:?}");
+    assert_eq!(heard[0], r#"{"result":null,"id":1}"#);
+    assert!(heard[1].starts_with(r#"{"stream":"btcusdt@depth","#) && heard[2].contains("@1000ms"));
+
+    rig.tell(&client, r#"{"method":"SET_PROPERTY","params":["combined",false],"id":2}"#);
+    rig.tell(&client, r#"{"method":"UNSUBSCRIBE","params":["btcusdt@depth"],"id":3}"#);
+    rig.pass(&[diff(Cadence::Slow, 6)]);
+    let heard = client.pipe.heard();
+    assert_eq!(heard.len(), 3, "{heard:?}");
+    assert!(heard[2].starts_with(r#"{"e":"depthUpdate""#));
+    let topic = TopicId::new(InstrumentId(0), Channel::Depth(Cadence::Slow));
+    assert!(rig.interest.any(topic));
+    rig.tell(&client, r#"{"method":"UNSUBSCRIBE","params":["btcusdt@depth@1000ms"],"id":4}"#);
+    assert!(!rig.interest.any(topic));
+    rig.pass(&[diff(Cadence::Slow, 7)]);
+    assert_eq!(client.pipe.heard(), [r#"{"result":null,"id":4}"#]);
+}
+
+#[test]
+fn joiners_see_the_newest_state_behind_the_ack_and_no_old_event() {
+    let mut rig = Rig::new(|_| {});
+    let mut news = batch(&[
+        Payload::Kline(0),
+        Payload::BookTicker(Best::default()),
+        trade(1),
+        diff(Cadence::Slow, 1),
+        partial(Span { start: 0, len: 2 }),
+    ]);
+    news.klines.push(kline());
+    news.levels.extend([Level { price: Price(2), quantity: Quantity(1) }; 2]);
+    rig.pass_of(&news);
+    let subscribe = r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth5","btcusdt@kline_1m","btcusdt@bookTicker","btcusdt@depth"],"id":1}"#;
+    let first = rig.open("/ws");
+    rig.tell(&first, subscribe);
+    rig.pass(&[]);
+    let heard = first.pipe.heard();
+    assert_eq!(heard.len(), 2, "the partial depth was from before anyone wanted it: {heard:?}");
+    assert_eq!(heard[0], r#"{"result":null,"id":1}"#);
+    assert!(heard[1].starts_with(r#"{"e":"kline""#));
+
+    rig.pass_of(&news);
+    assert_eq!(first.pipe.heard().len(), 5);
+    let second = rig.open("/ws/btcusdt@depth10");
+    rig.pass(&[]);
+    assert_eq!(
+        second.pipe.heard(),
+        [r#"{"lastUpdateId":9,"bids":[["0.00000002","0.00000001"],["0.00000002","0.00000001"]],"asks":[]}"#]
+    );
+
+    for client in [first, second] {
+        client.pipe.0.is_hung_up.set(true);
+        rig.read(&client);
+    }
+    let third = rig.open("/ws/btcusdt@depth20");
+    rig.pass(&[]);
+    assert_eq!(third.pipe.heard(), Vec::<String>::new(), "interest was interrupted: what was kept is old");
+}
+
+fn partial(bids: Span) -> Payload {
+    Payload::PartialDepth { cadence: Cadence::Slow, last_id: 9, bids, asks: Span::default() }
+}
+
+fn kline() -> Kline {
+    Kline {
+        open_time: START,
+        first_id: -1,
+        last_id: -1,
+        open: Price(1),
+        close: Price(1),
+        high: Price(1),
+        low: Price(1),
+        volume: Volume(0),
+        quote_volume: Volume(0),
+        taker_volume: Volume(0),
+        taker_quote_volume: Volume(0),
+        trades: 0,
+        closed: false,
+    }
+}
+
+#[test]
+fn a_slow_session_costs_only_itself() {
+    let mut rig = Rig::new(|config| config.outbox_bytes_max = 1000);
+    let (slow, healthy) = (rig.open("/ws/btcusdt@trade"), rig.open("/ws/btcusdt@trade"));
+    slow.pipe.0.room.set(200);
+    for id in 0..6 {
+        rig.pass(&[trade(id)]);
+        assert_eq!(healthy.pipe.heard(), [trade_text(id)]);
+    }
+    assert_eq!(rig.fanout.queued().1, 1);
+    slow.pipe.says(0x89, b"hurry");
+    rig.read(&slow);
+    rig.pass(&[]);
+    rig.feed(&slow, usize::MAX);
+    let mut expected: Vec<String> = (0..6).map(trade_text).collect();
+    expected.insert(2, "pong:hurry".to_owned());
+    assert_eq!(slow.pipe.heard(), expected, "whole frames, the pong at the first border");
+    assert_eq!(rig.fanout.queued(), (0, 0), "a healthy session owns no buffer");
+
+    slow.pipe.0.room.set(0);
+    for id in 0..20 {
+        rig.pass(&[trade(id)]);
+        assert_eq!(healthy.pipe.heard(), [trade_text(id)]);
+    }
+    assert_eq!(rig.fanout.subscriptions(), 1);
+    rig.feed(&slow, usize::MAX);
+    assert_eq!(slow.pipe.heard(), ["close:1008:Slow consumer"]);
+    assert!(slow.pipe.0.is_finished.get());
+    slow.pipe.0.is_hung_up.set(true);
+    rig.read(&slow);
+    assert_eq!(rig.fanout.sessions(), 1);
+}
+
+#[test]
+fn a_slow_session_is_cut_off_in_the_end() {
+    let mut rig = Rig::new(|config| config.outbox_bytes_max = 200);
+    let slow = rig.open("/ws/btcusdt@trade");
+    slow.pipe.0.room.set(3);
+    rig.pass(&[trade(1), trade(2), trade(3)]);
+    rig.sleep(2999);
+    rig.pass(&[]);
+    assert_eq!(rig.fanout.sessions(), 1);
+    rig.sleep(1);
+    rig.pass(&[]);
+    assert_eq!(rig.fanout.sessions(), 0);
+    assert_eq!(rig.fanout.take_tally().ended, 1);
+}
+
+#[test]
+fn a_ping_rides_with_data_and_its_pong_keeps_the_session() {
+    let mut rig = Rig::new(|_| {});
+    let (answering, silent) = (rig.open("/ws/btcusdt@trade"), rig.open("/ws"));
+    for round in 1..=4 {
+        rig.sleep(20_000);
+        rig.pass(&[trade(round)]);
+        let ping = format!("{}", START.millis() + 20_000 * round);
+        let heard = answering.pipe.heard();
+        assert_eq!(heard, [trade_text(round), format!("ping:{ping}")]);
+        assert_eq!(answering.pipe.0.writes.get(), round as usize);
+        answering.pipe.says(0x8A, ping.as_bytes());
+        silent.pipe.says(0x8A, b"");
+        rig.read(&answering);
+        rig.read(&silent);
+    }
+    assert_eq!(silent.pipe.heard().last().unwrap(), "close:1008:Pong timeout");
+    assert_eq!(rig.fanout.subscriptions(), 1);
+}
+
+#[test]
+fn who_cannot_do_without_what_was_lost_is_told() {
+    let mut rig = Rig::new(|_| {});
+    let urls = [
+        "/ws/btcusdt@trade",
+        "/ws/ethusdt@aggTrade/ethusdt@ticker",
+        "/ws/btcusdt@depth@100ms",
+        "/ws/btcusdt@depth5/btcusdt@ticker",
+    ];
+    let clients = urls.map(|url| rig.open(url));
+    let reset = Payload::BookSnapshot { last_id: 1, bids: Span::default(), asks: Span::default(), reset: true };
+    rig.pass(&[reset]);
+    assert_eq!(clients[2].pipe.heard(), ["close:1001:Update ids were reset"]);
+    rig.fanout.lapped();
+    rig.pass(&[]);
+    assert_eq!(clients[0].pipe.heard(), ["close:1008:lapped"]);
+    assert_eq!(clients[1].pipe.heard(), ["close:1008:lapped"]);
+    assert_eq!(clients[3].pipe.heard(), Vec::<String>::new());
+    assert_eq!(rig.fanout.subscriptions(), 2);
+}
+
+#[test]
+fn the_last_words_are_in_order() {
+    let mut rig = Rig::new(|_| {});
+    let client = rig.open("/ws/btcusdt@trade");
+    client.pipe.says(0x88, b"\x0F\xA0bye");
+    client.pipe.says(0x81, b"not heard any more");
+    rig.read(&client);
+    rig.pass(&[trade(1)]);
+    assert_eq!(client.pipe.heard(), ["close:4000:"]);
+    assert_eq!(rig.fanout.sessions(), 0);
+
+    let client = rig.open("/ws");
+    rig.tell(&client, "nonsense");
+    rig.pass(&[]);
+    assert_eq!(
+        client.pipe.heard(),
+        [
+            r#"{"error":{"code":3,"msg":"Invalid JSON: expected ident at line 1 column 2"}}"#,
+            "close:1008:Invalid request"
+        ]
+    );
+    assert!(client.pipe.0.is_finished.get() && rig.fanout.sessions() == 1);
+
+    let client = rig.open("/ws");
+    client.pipe.0.inbound.borrow_mut().extend([0x81, 1, b'x']);
+    rig.read(&client);
+    rig.pass(&[]);
+    assert_eq!(client.pipe.heard(), ["close:1002:Protocol error"]);
+}
+
+#[test]
+fn a_shutdown_is_announced_in_each_sessions_form() {
+    let mut rig = Rig::new(|_| {});
+    let clients = ["/ws", "/stream", "/stream?timeUnit=microsecond"].map(|url| rig.open(url));
+    rig.fanout.shut_down();
+    rig.pass(&[]);
+    let close = "close:1001:Server shutdown";
+    for (client, event) in clients.iter().zip([
+        r#"{"e":"serverShutdown","E":1789000000000}"#,
+        r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1789000000000}}"#,
+        r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1789000000000000}}"#,
+    ]) {
+        assert_eq!(client.pipe.heard(), [event, close]);
+    }
+}
+
+#[test]
+fn a_pass_larger_than_the_arena_arrives_whole() {
+    let mut rig = Rig::new(|config| config.outbox_bytes_max = 64 << 20);
+    let clients = ["/ws/btcusdt@trade", "/stream?streams=btcusdt@trade", "/ws/btcusdt@trade/btcusdt@depth"]
+        .map(|url| rig.open(url));
+    clients[2].pipe.0.room.set(100_000);
+    let updates: Vec<Payload> = (0..40_000).flat_map(|id| [trade(id), diff(Cadence::Slow, id)]).collect();
+    rig.pass(&updates);
+    assert_eq!(clients[0].pipe.heard(), (0..40_000).map(trade_text).collect::<Vec<_>>());
+    assert_eq!(clients[1].pipe.heard().len(), 40_000);
+    rig.feed(&clients[2], usize::MAX);
+    assert_eq!(clients[2].pipe.heard().len(), 80_000);
+}
+
+/// Many sessions that come, go, subscribe, unsubscribe, switch their form and starve, against a plain oracle: what each
+/// one hears is exactly what it had subscribed to when it was published, in order.
+#[test]
+fn everyone_hears_what_they_asked_for_whatever_the_others_do() {
+    for seed in 0..20 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut rig = Rig::new(|config| config.outbox_bytes_max = 64 << 20);
+        let names = ["btcusdt@trade", "binance:btcusdt@trade", "btcusdt@depth", "btcusdt@depth@1000ms", "nosuch@trade"];
+        let mut sessions: BTreeMap<u32, (Client, Vec<&str>, Vec<String>)> = BTreeMap::new();
+        for step in 0..2_000_i64 {
+            match random.u8(0..10) {
+                0 if sessions.len() < 30 => {
+                    let client = rig.open("/stream");
+                    sessions.insert(client.index, (client, Vec::new(), Vec::new()));
+                }
+                1 if sessions.len() > 5 => {
+                    let index = *random.choice(sessions.keys().collect::<Vec<_>>()).unwrap();
+                    let (client, ..) = sessions.remove(&index).unwrap();
+                    client.pipe.0.is_hung_up.set(true);
+                    rig.read(&client);
+                }
+                2..=6 if !sessions.is_empty() => {
+                    let index = *random.choice(sessions.keys().collect::<Vec<_>>()).unwrap();
+                    let (client, subscribed, expected) = sessions.get_mut(&index).unwrap();
+                    let name = names[random.usize(0..names.len())];
+                    let method = if let Some(at) = subscribed.iter().position(|&it| it == name) {
+                        subscribed.remove(at);
+                        "UNSUBSCRIBE"
+                    } else {
+                        subscribed.push(name);
+                        "SUBSCRIBE"
+                    };
+                    // Replies overtake data on starved sockets: they are left out of the comparison of order.
+                    expected.push(format!(r#"{{"result":null,"id":{step}}}"#));
+                    client
+                        .pipe
+                        .says(0x81, format!(r#"{{"method":"{method}","params":["{name}"],"id":{step}}}"#).as_bytes());
+                    rig.fanout.read(index, &mut [0; 4096], false);
+                }
+                7 if !sessions.is_empty() => {
+                    let index = *random.choice(sessions.keys().collect::<Vec<_>>()).unwrap();
+                    let room = if random.bool() { usize::MAX } else { random.usize(0..500) };
+                    let (client, ..) = &sessions[&index];
+                    rig.feed(client, room);
+                }
+                _ => {
+                    rig.pass(&[trade(step), diff(Cadence::Slow, step)]);
+                    for (_, subscribed, expected) in sessions.values_mut() {
+                        for kind in ["@trade", "@depth"] {
+                            for name in subscribed.iter().filter(|name| name.contains("btcusdt") && name.contains(kind))
+                            {
+                                expected.push(format!("{name}={step}"));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for (client, _, expected) in sessions.values() {
+            rig.fanout.flush();
+            rig.feed(client, usize::MAX);
+            let heard: Vec<String> = client.pipe.heard().iter().map(|text| shortened(text)).collect();
+            for kind in
+                ["result", "btcusdt@trade=", "btcusdt@depth=", "btcusdt@depth@1000ms=", "binance:btcusdt@trade="]
+            {
+                let of_kind = |list: &[String]| -> Vec<String> {
+                    list.iter()
+                        .filter(|text| text.starts_with(kind) || text.starts_with(&format!("{{\"{kind}")))
+                        .cloned()
+                        .collect()
+                };
+                assert_eq!(of_kind(&heard), of_kind(expected), "seed {seed}, {kind}");
+            }
+            assert_eq!(heard.len(), expected.len(), "seed {seed}");
+        }
+    }
+}
+
+/// `name=id` of an event, anything else as it is.
+fn shortened(text: &str) -> String {
+    let Some(rest) = text.strip_prefix(r#"{"stream":""#) else { return text.to_owned() };
+    let (name, body) = rest.split_once('"').unwrap();
+    let key = if name.contains("@trade") { r#""t":"# } else { r#""u":"# };
+    let id = body.split_once(key).unwrap().1.split(',').next().unwrap();
+    format!("{name}={id}")
+}

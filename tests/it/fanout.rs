@@ -1,0 +1,429 @@
+//! A running shard over loopback sockets, fed through a real ring, heard by a foreign WebSocket implementation.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tickcast::{
+    config::Config,
+    market::{Catalogue, InstrumentId, Nanos, Price, Quantity, Span, Trade},
+    ring::{self, Publisher},
+    session,
+    shard::{Admission, Builder, Setup, Shard},
+    topic::{Batch, Cadence, Interest, Payload, Update},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, Role, frame::coding::CloseCode},
+    },
+};
+
+const START: Nanos = Nanos::from_millis(1_789_000_000_000);
+
+/// A shard with a ring of its own.
+struct Rig {
+    shard: Shard,
+    publisher: Publisher<Batch>,
+    catalogue: Arc<Catalogue>,
+    interest: Arc<Interest>,
+    listener: TcpListener,
+}
+
+type Client = WebSocketStream<tokio::net::TcpStream>;
+
+impl Rig {
+    fn new(adjust: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::embedded();
+        config.session.messages_per_second = 0;
+        adjust(&mut config);
+        let mut catalogue = Catalogue::new();
+        let venue = catalogue.add_venue("binance", None);
+        catalogue.add_instrument(venue, "BTCUSDT", "BTCUSDT");
+        let (catalogue, interest) = (Arc::new(catalogue), Arc::new(Interest::new(1)));
+        let publisher = ring::ring(config.ring.slots, config.ring.bytes);
+        let builder = Builder::new(0).unwrap();
+        let setup = Setup {
+            core: None,
+            readers: vec![publisher.reader(builder.waker())],
+            catalogue: Arc::clone(&catalogue),
+            interest: Arc::clone(&interest),
+            session: config.session,
+            delivery: config.delivery,
+        };
+        let shard = builder.start(setup).unwrap();
+        Self { shard, publisher, catalogue, interest, listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap() }
+    }
+
+    /// A connected socket whose other end the shard has, as after an upgrade of `url`.
+    fn connect(&self, url: &str, early: &'static [u8]) -> TcpStream {
+        let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = self.listener.accept().unwrap();
+        self.admit(socket, peer, url, early);
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        client
+    }
+
+    fn admit(&self, socket: TcpStream, peer: SocketAddr, url: &str, early: &'static [u8]) {
+        let opening = session::opening(url, &self.catalogue).unwrap();
+        self.shard.admit(Admission { socket, early: Bytes::from_static(early), opening, peer }).unwrap();
+    }
+
+    async fn open(&self, url: &str) -> Client {
+        upgraded(self.connect(url, b"")).await
+    }
+
+    fn publish(&mut self, payloads: impl IntoIterator<Item = Payload>) {
+        let update = |payload| Update { instrument: InstrumentId(0), received: START, time: START, payload };
+        let mut batch = Batch { updates: payloads.into_iter().map(update).collect(), ..Batch::default() };
+        self.publisher.publish(&mut batch);
+    }
+
+    /// Waits until the shard has as many sessions.
+    async fn has_sessions(&self, count: usize) {
+        while self.shard.sessions() != count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+async fn upgraded(socket: TcpStream) -> Client {
+    socket.set_nonblocking(true).unwrap();
+    let socket = tokio::net::TcpStream::from_std(socket).unwrap();
+    WebSocketStream::from_raw_socket(socket, Role::Client, None).await
+}
+
+fn trade(id: i64) -> Payload {
+    Payload::Trade(Trade { id, price: Price(1), quantity: Quantity(2), time: START, buyer_is_maker: false })
+}
+
+fn trade_text(id: i64, zeros: &str) -> String {
+    format!(
+        r#"{{"e":"trade","E":1789000000000{zeros},"s":"BTCUSDT","t":{id},"p":"0.00000001","q":"0.00000002","T":1789000000000{zeros},"m":false,"M":true}}"#
+    )
+}
+
+/// The next text; pings are answered on the way.
+async fn text(client: &mut Client) -> String {
+    loop {
+        match next(client).await {
+            Message::Text(text) => return text.to_string(),
+            Message::Ping(_) => {}
+            other => panic!("a text was to come, not {other:?}"),
+        }
+    }
+}
+
+/// The code and reason of the close frame, behind any texts.
+async fn closed(client: &mut Client) -> (u16, String) {
+    loop {
+        match next(client).await {
+            Message::Close(Some(CloseFrame { code, reason })) => return (code.into(), reason.to_string()),
+            Message::Text(_) | Message::Ping(_) => {}
+            other => panic!("a close was to come, not {other:?}"),
+        }
+    }
+}
+
+async fn next(client: &mut Client) -> Message {
+    let message = tokio::time::timeout(Duration::from_secs(60), client.next()).await;
+    message.expect("something comes within a minute").expect("the stream goes on").unwrap()
+}
+
+async fn ask(client: &mut Client, request: &str) -> String {
+    client.send(Message::text(request)).await.unwrap();
+    text(client).await
+}
+
+#[tokio::test]
+async fn requests_and_forms() {
+    let mut rig = Rig::new(|_| {});
+    let mut raw = rig.open("/ws").await;
+    let mut micros = rig.open("/ws/btcusdt@trade?timeUnit=MICROSECOND").await;
+    let mut combined = rig.open("/stream?streams=btcusdt@trade/btcusdt@depth@1000ms").await;
+    assert_eq!(
+        ask(&mut raw, r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","nosuch@trade"],"id":"x-1"}"#).await,
+        r#"{"result":null,"id":"x-1"}"#
+    );
+    assert_eq!(
+        ask(&mut combined, r#"{"method":"LIST_SUBSCRIPTIONS","id":-3}"#).await,
+        r#"{"result":["btcusdt@trade","btcusdt@depth@1000ms"],"id":-3}"#
+    );
+    assert_eq!(
+        ask(&mut micros, r#"{"id":1,"method":"GET_PROPERTY","params":["combined"]}"#).await,
+        r#"{"result":false,"id":1}"#
+    );
+    let depth = Payload::DepthDiff {
+        cadence: Cadence::Slow,
+        first_id: 4,
+        last_id: 9,
+        bids: Span::default(),
+        asks: Span::default(),
+    };
+    rig.publish([trade(1), depth]);
+    assert_eq!(text(&mut raw).await, trade_text(1, ""));
+    assert_eq!(text(&mut micros).await, trade_text(1, "000"));
+    assert_eq!(text(&mut combined).await, format!(r#"{{"stream":"btcusdt@trade","data":{}}}"#, trade_text(1, "")));
+    assert_eq!(
+        text(&mut combined).await,
+        r#"{"stream":"btcusdt@depth@1000ms","data":{"e":"depthUpdate","E":1789000000000,"s":"BTCUSDT","U":4,"u":9,"b":[],"a":[]}}"#
+    );
+    ask(&mut raw, r#"{"method":"UNSUBSCRIBE","params":["btcusdt@trade"],"id":2}"#).await;
+    ask(&mut combined, r#"{"method":"SET_PROPERTY","params":["combined",false],"id":3}"#).await;
+    rig.publish([trade(2)]);
+    assert_eq!(text(&mut combined).await, trade_text(2, ""));
+    // Nothing came to the raw one before the answer to its next request.
+    assert_eq!(
+        ask(&mut raw, r#"{"method":"LIST_SUBSCRIPTIONS","id":4}"#).await,
+        r#"{"result":["nosuch@trade"],"id":4}"#
+    );
+    raw.close(None).await.unwrap();
+    drop(micros);
+    rig.has_sessions(1).await;
+    drop(combined);
+    rig.has_sessions(0).await;
+    let topics = (0..14).map(tickcast::topic::TopicId);
+    assert!(topics.into_iter().all(|topic| !rig.interest.any(topic)), "no interest is left behind");
+}
+
+#[tokio::test]
+async fn bytes_behind_the_upgrade_request_are_heard() {
+    let rig = Rig::new(|_| {});
+    let socket = rig.connect("/ws", b"\x89\x82\0\0\0\0hi\x81\x80\0\0");
+    let mut socket = socket;
+    socket.write_all(&[0, 0]).unwrap();
+    let mut answer = [0; 4];
+    socket.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"\x8a\x02hi");
+    let mut client = upgraded(socket).await;
+    assert!(text(&mut client).await.contains("Invalid JSON: EOF while parsing a value"));
+    assert_eq!(closed(&mut client).await, (1008, "Invalid request".to_owned()));
+}
+
+#[tokio::test]
+async fn many_sessions_hear_all_in_order() {
+    const SESSIONS: usize = 300;
+    const TRADES: i64 = 200;
+    let mut rig = Rig::new(|_| {});
+    let mut clients = Vec::new();
+    for index in 0..SESSIONS {
+        clients
+            .push(rig.open(if index % 2 == 0 { "/ws/btcusdt@trade" } else { "/stream?streams=btcusdt@trade" }).await);
+    }
+    // Whoever has an answer is in the table.
+    for client in &mut clients {
+        ask(client, r#"{"method":"GET_PROPERTY","params":["combined"],"id":1}"#).await;
+    }
+    for id in 0..TRADES {
+        rig.publish([trade(id)]);
+    }
+    for client in &mut clients {
+        for id in 0..TRADES {
+            assert!(text(client).await.contains(&format!(r#""t":{id},"#)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_client_is_closed_and_disturbs_nobody() {
+    let mut rig = Rig::new(|config| {
+        config.session.outbox_bytes_max = 100_000;
+        config.session.close_timeout_ms = 60_000;
+    });
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.set_send_buffer_size(8192).unwrap();
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    listener.listen(1).unwrap();
+    let slow = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    slow.set_recv_buffer_size(4096).unwrap();
+    slow.connect(&listener.local_addr().unwrap()).unwrap();
+    let (socket, peer) = listener.accept().unwrap();
+    rig.admit(socket.into(), peer.as_socket().unwrap(), "/ws/btcusdt@trade", b"");
+    let mut fast = rig.open("/ws/btcusdt@trade").await;
+    ask(&mut fast, r#"{"method":"GET_PROPERTY","params":["combined"],"id":1}"#).await;
+
+    let mut ids = 0..20_000;
+    for id in ids.by_ref() {
+        rig.publish([trade(id)]);
+        assert_eq!(text(&mut fast).await, trade_text(id, ""), "the fast one misses nothing");
+    }
+    let mut slow = upgraded(slow.into()).await;
+    let mut heard = 0;
+    let close = loop {
+        match next(&mut slow).await {
+            Message::Text(text) => {
+                assert_eq!(text.as_str(), trade_text(heard, ""), "whole frames in order to the last");
+                heard += 1;
+            }
+            Message::Close(close) => break close.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((close.code, close.reason.as_str()), (CloseCode::Policy, "Slow consumer"));
+    assert!(heard < 20_000);
+    drop(slow);
+    rig.has_sessions(1).await;
+    rig.publish([trade(20_000)]);
+    assert_eq!(text(&mut fast).await, trade_text(20_000, ""));
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_is_cut_off() {
+    let mut rig = Rig::new(|config| {
+        config.session.outbox_bytes_max = 10_000;
+        config.session.close_timeout_ms = 100;
+    });
+    let hanging = rig.connect("/ws/btcusdt@trade", b"");
+    // It never reads: once the kernel's buffers and the outbox are full it is closed, then cut.
+    let mut id = 0;
+    while rig.shard.sessions() > 0 {
+        rig.publish((id..id + 100).map(trade));
+        id += 100;
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    drop(hanging);
+}
+
+#[tokio::test]
+async fn who_answers_pings_stays_and_who_does_not_goes() {
+    let rig = Rig::new(|config| {
+        config.session.ping_interval_ms = 50;
+        config.session.pong_timeout_ms = 2000;
+    });
+    let mut alive = rig.open("/ws").await;
+    let mut dead = rig.connect("/ws", b"");
+    let dead = std::thread::spawn(move || {
+        let mut heard = Vec::new();
+        dead.read_to_end(&mut heard).unwrap();
+        heard
+    });
+    let mut pings = 0;
+    while pings < 40 || !dead.is_finished() {
+        // Reading answers the pings.
+        if let Message::Ping(payload) = next(&mut alive).await {
+            let ms: i64 = std::str::from_utf8(&payload).unwrap().parse().unwrap();
+            assert_eq!(payload.len(), 13, "milliseconds since the epoch: {ms}");
+            pings += 1;
+        }
+    }
+    let heard = dead.join().unwrap();
+    assert_eq!(heard[..2], [0x89, 13]);
+    assert!(heard.ends_with(b"\x88\x0e\x03\xf0Pong timeout"));
+    rig.has_sessions(1).await;
+}
+
+#[tokio::test]
+async fn age_and_haste_end_a_session() {
+    let rig = Rig::new(|config| {
+        config.session.messages_per_second = 5;
+        config.session.messages_burst = 10;
+    });
+    let mut hasty = rig.open("/ws").await;
+    for id in 0..1000 {
+        // The server may be gone before all is said.
+        if hasty.send(Message::text(format!(r#"{{"method":"LIST_SUBSCRIPTIONS","id":{id}}}"#))).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(closed(&mut hasty).await, (1008, "Too many requests".to_owned()));
+
+    let rig = Rig::new(|config| config.session.lifetime_ms = 50);
+    let mut old = rig.open("/ws").await;
+    assert_eq!(closed(&mut old).await, (1001, "Connection lifetime reached".to_owned()));
+}
+
+#[tokio::test]
+async fn violations_close_with_their_codes() {
+    let rig = Rig::new(|_| {});
+    for (bytes, code) in [
+        (&b"\x81\x02hi"[..], 1002_u16),
+        (b"\xC1\x80\0\0\0\0", 1002),
+        (b"\x83\x80\0\0\0\0", 1002),
+        (b"\x89\xFE\0\x80\0\0\0\0", 1002),
+        (b"\x80\x80\0\0\0\0", 1002),
+        (b"\x81\x81\0\0\0\0\xFF", 1007),
+        (b"\x82\x81\0\0\0\0x", 1003),
+        (b"\x88\x82\0\0\0\0\x03\xED", 1002),
+        // Ten megabytes are claimed, and refused before they come.
+        (b"\x81\xFF\0\0\0\0\0\xA0\0\0\0\0\0\0", 1009),
+        // The client's own close is answered with its code.
+        (b"\x88\x82\0\0\0\0\x0F\xA0", 4000),
+    ] {
+        let mut socket = rig.connect("/ws", b"");
+        socket.write_all(bytes).unwrap();
+        let mut heard = Vec::new();
+        socket.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard[0], 0x88, "{bytes:?}");
+        assert_eq!(u16::from_be_bytes([heard[2], heard[3]]), code, "{bytes:?}");
+    }
+    rig.has_sessions(0).await;
+}
+
+#[tokio::test]
+async fn fragments_and_large_frames() {
+    let rig = Rig::new(|_| {});
+    let mut client = rig.open("/ws").await;
+    let padded = format!(r#"{{"method":"LIST_SUBSCRIPTIONS","id":1,"x":"{}"}}"#, "é".repeat(30_000));
+    assert_eq!(ask(&mut client, &padded).await, r#"{"result":[],"id":1}"#);
+    drop(client);
+
+    let mut socket = rig.connect("/ws", b"");
+    let request = br#"{"method":"LIST_SUBSCRIPTIONS","id":7}"#;
+    for (index, byte) in request.iter().enumerate() {
+        let last = index + 1 == request.len();
+        let first = if index == 0 { 0x01 } else { u8::from(last) << 7 };
+        socket.write_all(&[first, 0x81, 0, 0, 0, 0, *byte]).unwrap();
+    }
+    let mut answer = [0; 2 + 20];
+    socket.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer[2..], br#"{"result":[],"id":7}"#);
+
+    // Ten megabytes that do come: the answer is there although the client never stopped to listen.
+    let mut client = rig.open("/ws").await;
+    let _ = client.send(Message::text("x".repeat(10 << 20))).await;
+    let message = next(&mut client).await;
+    assert!(matches!(message, Message::Close(Some(CloseFrame { code: CloseCode::Size, .. }))), "{message:?}");
+}
+
+#[tokio::test]
+async fn a_drain_says_goodbye_to_all_and_ends() {
+    let rig = Rig::new(|_| {});
+    let mut raw = rig.open("/ws").await;
+    let mut combined = rig.open("/stream").await;
+    let silent = rig.connect("/ws", b"");
+    for client in [&mut raw, &mut combined] {
+        ask(client, r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#).await;
+    }
+    rig.shard.drain(Duration::from_secs(60));
+    assert!(text(&mut raw).await.starts_with(r#"{"e":"serverShutdown","E":"#));
+    assert!(text(&mut combined).await.starts_with(r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":"#));
+    for client in [&mut raw, &mut combined] {
+        assert_eq!(closed(client).await, (1001, "Server shutdown".to_owned()));
+    }
+    let opening = session::opening("/ws", &rig.catalogue).unwrap();
+    let peer = silent.peer_addr().unwrap();
+    let late = TcpStream::connect(rig.listener.local_addr().unwrap()).unwrap();
+    assert!(rig.shard.admit(Admission { socket: late, early: Bytes::new(), opening, peer }).is_err());
+    drop((raw, combined, silent));
+    tokio::task::spawn_blocking(move || rig.shard.join()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_delayed_flush_still_delivers_and_replies_at_once() {
+    let mut rig = Rig::new(|config| config.delivery.flush_delay_ms_max = 20);
+    let mut client = rig.open("/ws/btcusdt@trade").await;
+    ask(&mut client, r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#).await;
+    for id in 0..100 {
+        rig.publish([trade(id)]);
+    }
+    for id in 0..100 {
+        assert_eq!(text(&mut client).await, trade_text(id, ""));
+    }
+}
