@@ -187,6 +187,11 @@ impl Session {
         self.subscriptions.remove(removed);
     }
 
+    /// Takes out every subscription, once the table has let go of them.
+    pub fn forget_all(&mut self) {
+        self.subscriptions = Subscriptions::default();
+    }
+
     /// Whether events are wrapped.
     pub fn is_combined(&self) -> bool {
         self.combined

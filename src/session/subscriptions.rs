@@ -104,6 +104,7 @@ pub(super) enum Added {
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     list: Vec<Subscription>,
+    #[allow(clippy::box_collection, reason = "nearly no session has unknown names: 8 bytes for none instead of 24")]
     unknown: Option<Box<Vec<u8>>>,
 }
 

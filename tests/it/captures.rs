@@ -77,7 +77,7 @@ async fn book_at(served: &Served, symbol: &str, last_id: i64) -> LocalBook {
     let url = format!("http://{}/api/v3/depth?symbol={symbol}&limit=5000", served.public);
     let started = tokio::time::Instant::now();
     loop {
-        let answer = reqwest::get(&url).await.expect("the server answers");
+        let answer = client::http().get(&url).send().await.expect("the server answers");
         let status = answer.status();
         let text = answer.text().await.expect("a body");
         if status.is_success() {

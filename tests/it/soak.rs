@@ -135,7 +135,7 @@ fn faults() -> sim::Faults {
 async fn wait_until_ready(served: &Served) {
     let url = format!("http://{}/readyz", served.ops);
     let started = tokio::time::Instant::now();
-    while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+    while !client::http().get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
         assert!(started.elapsed() < PATIENCE, "the server gets ready");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

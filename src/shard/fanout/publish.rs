@@ -1,0 +1,145 @@
+//! Update to frames, each made once, to sessions.
+
+use super::{Fanout, Scratch};
+use crate::{
+    encode::{
+        frame::{self, Opcode},
+        json,
+    },
+    market::{Catalogue, InstrumentId},
+    session::{CloseReason, Form},
+    shard::{
+        Wire,
+        arena::{Arena, Class, Made},
+        table::Member,
+    },
+    topic::{Batch, Cadence, Channel, Payload, TopicId, Update},
+};
+
+/// Levels per side of the partial depth streams.
+const PARTIAL_LEVELS: [u8; 3] = [5, 10, 20];
+
+impl<W: Wire> Fanout<W> {
+    /// Gives every update of `batch` to those who want it. What does not fit a pass is flushed on the way.
+    pub fn publish(&mut self, batch: &Batch) {
+        for update in &batch.updates {
+            let instrument = update.instrument;
+            match update.payload {
+                Payload::Trade(_) => self.deliver(TopicId::new(instrument, Channel::Trade), update, batch),
+                Payload::AggTrade(_) => self.deliver(TopicId::new(instrument, Channel::AggTrade), update, batch),
+                Payload::BookTicker(_) => self.deliver(TopicId::new(instrument, Channel::BookTicker), update, batch),
+                Payload::DepthDiff { cadence, .. } => {
+                    self.deliver(TopicId::new(instrument, Channel::Depth(cadence)), update, batch);
+                }
+                Payload::PartialDepth { cadence, .. } => self.deliver_partial(instrument, cadence, update, batch),
+                Payload::Kline(_) => self.deliver_state(Channel::KlineMinute, update, batch),
+                Payload::MiniTicker(_) => self.deliver_state(Channel::MiniTicker, update, batch),
+                Payload::Ticker(_) => self.deliver_state(Channel::Ticker, update, batch),
+                Payload::BookSnapshot { reset: true, .. } => {
+                    let followed = Cadence::ALL.map(|cadence| TopicId::new(instrument, Channel::Depth(cadence)));
+                    self.close_followers(&followed, CloseReason::IdsReset);
+                }
+                Payload::BookSnapshot { .. } | Payload::BookState(_) => {}
+            }
+            if self.arena.is_full() {
+                self.flush();
+            }
+        }
+    }
+
+    /// Updates were lost for good: who cannot do without them has to start over. State streams go on with the next value.
+    pub fn lapped(&mut self) {
+        let cannot = |channel| matches!(channel, Channel::Depth(_) | Channel::Trade | Channel::AggTrade);
+        let topics: Vec<TopicId> = self.table.topics(cannot).collect();
+        self.close_followers(&topics, CloseReason::Lapped);
+    }
+
+    /// Shows a new subscriber the newest value of a state stream.
+    pub(super) fn show_newest(&mut self, session: u32, topic: TopicId, form: Form) {
+        let Self { retained, catalogue, scratch, arena, tally, .. } = self;
+        let Some(kept) = retained.newest(topic) else { return };
+        scratch.forget_bodies();
+        let made = scratch.make(arena, catalogue, topic, form, &kept.update, &kept.batch);
+        arena.link(made, session, Class::Data);
+        tally.encoded += 1;
+        tally.deliveries += 1;
+    }
+
+    fn deliver_state(&mut self, channel: Channel, update: &Update, batch: &Batch) {
+        self.retained.keep(update, batch);
+        self.deliver(TopicId::new(update.instrument, channel), update, batch);
+    }
+
+    fn deliver_partial(&mut self, instrument: InstrumentId, cadence: Cadence, update: &Update, batch: &Batch) {
+        let topics = PARTIAL_LEVELS.map(|levels| TopicId::new(instrument, Channel::PartialDepth(levels, cadence)));
+        if topics.into_iter().any(|topic| self.table.any(topic)) {
+            self.retained.keep(update, batch);
+            for topic in topics {
+                self.deliver(topic, update, batch);
+            }
+        }
+    }
+
+    /// Makes each form of the update that someone wants, once, and puts it on the list of everyone who does.
+    fn deliver(&mut self, topic: TopicId, update: &Update, batch: &Batch) {
+        let Self { table, catalogue, scratch, arena, tally, .. } = self;
+        let groups = table.groups(topic);
+        if groups.is_empty() {
+            return;
+        }
+        scratch.forget_bodies();
+        for group in groups {
+            let made = scratch.make(arena, catalogue, topic, group.form, update, batch);
+            arena.link_all(made, &group.members);
+            tally.encoded += 1;
+            tally.deliveries += group.members.len() as u64;
+        }
+        tally.received.get_or_insert(update.received);
+    }
+
+    fn close_followers(&mut self, topics: &[TopicId], reason: CloseReason) {
+        let groups = topics.iter().flat_map(|&topic| self.table.groups(topic));
+        let mut sessions: Vec<u32> =
+            groups.flat_map(|group| &group.members).map(|&Member { session, .. }| session).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        for session in sessions {
+            self.close(session, reason);
+        }
+    }
+}
+
+impl Scratch {
+    /// Begins another update.
+    fn forget_bodies(&mut self) {
+        self.bodies.iter_mut().for_each(Vec::clear);
+    }
+
+    /// The frame of `update` in `form`; its body is made once per time unit.
+    fn make(
+        &mut self,
+        arena: &mut Arena,
+        catalogue: &Catalogue,
+        topic: TopicId,
+        form: Form,
+        update: &Update,
+        batch: &Batch,
+    ) -> Made {
+        let body = &mut self.bodies[form.unit() as usize];
+        if body.is_empty() {
+            let levels_max = match topic.channel() {
+                Channel::PartialDepth(levels, _) => usize::from(levels),
+                _ => usize::MAX,
+            };
+            json::body(body, update, batch, catalogue.instrument(update.instrument), levels_max, form.unit());
+        }
+        match form.spelling() {
+            None => arena.make(|out| frame::frame(out, Opcode::Text, body)),
+            Some(spelling) => {
+                self.name.clear();
+                spelling.write(topic, catalogue, &mut self.name);
+                arena.make(|out| frame::combined(out, &self.name, body))
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The program as a user meets it: help, mistakes, exit codes.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use crate::{
+    client,
+    process::{self, Served},
+};
+
+/// A configuration file of this test alone, gone when dropped.
+struct ConfigFile(PathBuf);
+
+impl ConfigFile {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tickcast-{name}-{}.toml", std::process::id()));
+        fs::write(&path, text).expect("the temporary folder is writable");
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a plain path")
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        let _already_gone = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn help_names_every_command_and_the_exit_codes() {
+    let (code, help, _) = process::run(&["--help"]);
+    assert_eq!(code, 0);
+    for word in ["serve", "exchange", "record", "replay", "tail", "check-config", "default-config", "Exit codes"] {
+        assert!(help.contains(word), "help lacks {word}:\n{help}");
+    }
+    assert_eq!(process::run(&["nonsense"]).0, 2);
+}
+
+#[test]
+fn the_printed_defaults_are_a_good_configuration() {
+    let (code, defaults, _) = process::run(&["default-config"]);
+    assert_eq!(code, 0);
+    let file = ConfigFile::new("defaults", &defaults);
+    let (code, said, wrong) = process::run(&["check-config", "--config", file.path()]);
+    assert_eq!((code, wrong.as_str()), (0, ""));
+    assert!(said.contains("24 symbols"), "{said}");
+    let real = concat!(env!("CARGO_MANIFEST_DIR"), "/config/binance.toml");
+    assert_eq!(process::run(&["check-config", "--config", real]).0, 0);
+}
+
+#[test]
+fn each_mistake_in_a_configuration_gets_one_clear_line() {
+    let cases = [
+        ("[server]\nlissten = \"127.0.0.1:1\"", &["unknown key `server.lissten`", "did you mean `server.listen`?"][..]),
+        ("[ring]\nlisten = \"127.0.0.1:1\"", &["unknown key `ring.listen`", ".listen`?"]),
+        ("[server]\nshards = \"two\"", &["`server.shards` has to be an integer", "\"two\""]),
+        ("[server]\nshards = 1000", &["`server.shards` is 1000", "from 0 to 64"]),
+        ("[server]\nlisten = \"nowhere\"", &["invalid socket address"]),
+        ("[ring]\nslots = 100", &["`ring.slots` is 100", "power of two"]),
+        ("[server", &["TOML parse error at line 1"]),
+        ("venues = []", &["`venues` is empty", "[[venues]]"]),
+        (
+            "[[venues]]\nname = \"api\"\nkind = \"binance\"\nws_url = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = [\"A\"]",
+            &["`venues.1.name` is api", "path of ours"],
+        ),
+        (
+            "[[venues]]\nname = \"x\"\nkind = \"nasdaq\"\nws_url = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = [\"A\"]",
+            &["unknown kind `nasdaq`", "binance", "kraken"],
+        ),
+        (
+            "[[venues]]\nname = \"x\"\nkind = \"kraken\"\nws_url = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = [\"A/B\"]\nbook_depth = 17",
+            &["venues.1", "17"],
+        ),
+        (
+            "[[venues]]\nname = \"x\"\nkind = \"binance\"\nws_url = \"http://x\"\nrest_url = \"http://x\"\nsymbols = [\"A\"]",
+            &["`venues.1.ws_url` is http://x", "ws://"],
+        ),
+        (
+            "[[venues]]\nname = \"x\"\nkind = \"binance\"\nws = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = [\"A\"]",
+            &["unknown key `venues.ws`", "venues.ws_url"],
+        ),
+    ];
+    for (index, (text, expected)) in cases.into_iter().enumerate() {
+        let file = ConfigFile::new(&format!("mistake-{index}"), text);
+        let (code, _, wrong) = process::run(&["check-config", "--config", file.path()]);
+        assert_eq!(code, 78, "{text}\n{wrong}");
+        for part in expected {
+            assert!(wrong.contains(part), "`{part}` is missing for\n{text}\nin\n{wrong}");
+        }
+    }
+    let (code, _, wrong) = process::run(&["check-config", "--config", "/nowhere/at-all.toml"]);
+    assert_eq!(code, 66);
+    assert!(wrong.contains("/nowhere/at-all.toml"), "{wrong}");
+    let (code, _, wrong) = process::run(&["check-config", "--set", "server.shards=many"]);
+    assert_eq!(code, 78);
+    assert!(wrong.contains("--set server.shards") && wrong.contains("integer"), "{wrong}");
+}
+
+#[test]
+fn the_environment_lies_over_the_file_and_flags_over_both() {
+    let file = ConfigFile::new("layers", "[server]\nlisten = \"127.0.0.1:1001\"\n[ops]\nlisten = \"127.0.0.1:1002\"");
+    let check = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tickcast"));
+        command.args(["check-config", "--config", file.path()]).args(arguments);
+        command.env("TICKCAST__SERVER__LISTEN", "127.0.0.1:2001").env("TICKCAST__OPS__LISTEN", "127.0.0.1:2002");
+        String::from_utf8(command.output().expect("it runs").stdout).expect("UTF-8")
+    };
+    let said = check(&["--set", "ops.listen=127.0.0.1:3002"]);
+    assert!(said.contains("127.0.0.1:2001") && said.contains("127.0.0.1:3002"), "{said}");
+}
+
+#[test]
+fn a_port_in_use_and_a_venue_out_of_reach_are_told_clearly() {
+    // Port 1 of loopback: nobody listens there.
+    let text = "[[venues]]\nname = \"binance\"\nkind = \"binance\"\nws_url = \"ws://127.0.0.1:1\"\n\
+                rest_url = \"http://127.0.0.1:1\"\nsymbols = [\"BTCUSDT\"]\n";
+    let file = ConfigFile::new("unreachable", text);
+    let mut served = Served::start(&["serve", "--config", file.path()]);
+    let taken = format!("server.listen={}", served.public);
+    let (code, _, wrong) = process::run(&["serve", "--set", &taken, "--set", "ops.listen=127.0.0.1:0"]);
+    assert_eq!(code, 69, "{wrong}");
+    assert!(wrong.contains(&served.public) && wrong.contains("server.listen"), "{wrong}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let ping = format!("http://{}/api/v3/ping", served.public);
+        assert_eq!(client::http().get(&ping).send().await.expect("it serves on").text().await.expect("a body"), "{}");
+        let ready = format!("http://{}/readyz", served.ops);
+        let answer = client::http().get(&ready).send().await.expect("it serves on");
+        assert_eq!(answer.status(), 503);
+        assert!(answer.text().await.expect("a body").contains("binance"), "readyz says who is missing");
+    });
+    assert!(served.is_running());
+    assert_eq!(served.terminate(), Some(0));
+}
+
+#[test]
+fn tail_prints_payloads_for_a_pipe_and_lines_for_a_person() {
+    let served = Served::start(&["serve"]);
+    let url = format!("ws://{}", served.public);
+    let (code, raw, wrong) = process::run(&["tail", "btcusdt@depth5@100ms", "--url", &url, "-n", "3"]);
+    assert_eq!(code, 0, "{wrong}");
+    assert_eq!(raw.lines().count(), 3);
+    assert!(raw.lines().all(|line| line.starts_with("{\"lastUpdateId\":")), "{raw}");
+    let (code, pretty, _) = process::run(&["tail", "btcusdt@bookTicker", "--url", &url, "-n", "2", "--pretty"]);
+    assert_eq!(code, 0);
+    assert!(pretty.lines().all(|line| line.contains("bid") && line.contains("ask")), "{pretty}");
+    let (code, _, wrong) = process::run(&["tail", "btcusdt@trade", "--url", "ws://127.0.0.1:1"]);
+    assert_eq!(code, 69);
+    assert!(wrong.contains("--url"), "{wrong}");
+}
