@@ -87,7 +87,7 @@ impl Views {
         self.mirror(instrument).depth(limit)
     }
 
-    /// Best bid and ask: the last published, or the top of the mirrored book before any was; `None` without either.
+    /// Best bid and ask: the last published or the top of the mirrored book, whichever is newer; `None` without either.
     pub fn best(&self, instrument: InstrumentId) -> Option<Best> {
         self.mirror(instrument).best()
     }
