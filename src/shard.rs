@@ -163,6 +163,11 @@ impl Shard {
         self.bell.wake_by_ref();
     }
 
+    /// Whether the thread is there; before a drain its end is a defect.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Waits for the thread to end, which it does after [`Shard::drain`].
     ///
     /// # Errors

@@ -364,7 +364,10 @@ fn a_gap_publishes_nothing_until_it_is_healed_by_one_ordinary_diff() {
             _ => None,
         })
         .collect();
-    assert_eq!(diffs, [(Cadence::Fast, 1_001, truth.id), (Cadence::Slow, 1_001, truth.id)]);
+    assert_eq!(diffs.len(), 2, "one for each cadence: {diffs:?}");
+    for cadence in Cadence::ALL {
+        assert!(diffs.contains(&(cadence, 1_001, truth.id)), "{diffs:?}");
+    }
 }
 
 #[test]
@@ -433,6 +436,58 @@ fn a_second_connection_fills_what_the_first_one_loses() {
         }
     }
     assert!(bench.requests.try_iter().all(|request| !matches!(request, Request::Snapshot { .. })), "no resync");
+}
+
+/// On made-up time, so the numbers are exact: docs/decisions/003-depth-cadence.md quotes them.
+#[test]
+fn a_venue_that_speaks_every_hundred_milliseconds_is_passed_on_without_a_timer_of_ours() {
+    let mut bench = Bench::new();
+    let mut truth = Truth::new(11);
+    let mut jitter = Rng::with_seed(11);
+    join(&mut bench, &mut truth);
+    let start = bench.now;
+    let mut waits = Vec::new();
+    let mut sent = None;
+    for round in 1..600_i64 {
+        // Each message is up to 6 ms late on its way.
+        let arrives = Nanos(start.0 + round * 100 * MILLISECOND + jitter.i64(0..6) * MILLISECOND);
+        let mut said = bench.wait((arrives.0 - bench.now.0) / MILLISECOND);
+        waits.extend(waited(&said, bench.now, &mut sent));
+        (0..4).for_each(|_| truth.change());
+        let Some(diff) = truth.diff(bench.now) else { continue };
+        assert!(sent.is_none(), "the one before went out before this one came");
+        sent = Some(bench.now);
+        said = bench.frame(CONNECTION, diff);
+        if said.iter().any(is_fast) {
+            sent = None;
+            waits.push(0);
+        }
+        // What was not passed on at once waits for the grid: look millisecond by millisecond.
+        while sent.is_some() {
+            said = bench.wait(1);
+            waits.extend(waited(&said, bench.now, &mut sent));
+        }
+    }
+    let mean = waits.iter().sum::<i64>() as f64 / waits.len() as f64;
+    let most = waits.iter().max().copied().unwrap_or_default();
+    println!(
+        "{} diffs waited {mean:.2} ms on average, {most} ms at most (a timer of our own: 50 and 100)",
+        waits.len()
+    );
+    assert!(waits.len() > 500);
+    assert!(most <= 6, "no longer than the venue's own jitter");
+}
+
+fn is_fast(said: &Said) -> bool {
+    matches!(said, Said::Diff { cadence: Cadence::Fast, .. })
+}
+
+/// How long the diff waited that is among `said`, in milliseconds.
+fn waited(said: &[Said], now: Nanos, sent: &mut Option<Nanos>) -> Option<i64> {
+    if !said.iter().any(is_fast) {
+        return None;
+    }
+    sent.take().map(|sent| (now.0 - sent.0) / MILLISECOND)
 }
 
 /// Joins the first snapshot; nothing has changed since.

@@ -2,16 +2,16 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod answers;
-mod doors;
-mod house;
-mod rest;
 mod books;
 mod client;
 mod command_line;
+mod doors;
 mod engine;
+mod house;
 mod intake;
 mod kraken_books;
 mod oracle;
 mod process;
+mod rest;
 mod tidy;
 mod venue_captures;
