@@ -77,7 +77,7 @@ enum Phase {
     Closed,
 }
 
-/// The running doors. Dropping it leaves them open; call [`Server::shutdown`].
+/// The running doors. Dropping it closes them without waiting; [`Server::shutdown`] waits.
 #[derive(Debug)]
 pub struct Server {
     public: SocketAddr,

@@ -1,6 +1,6 @@
 //! Mirror of books and last values, one more ring reader; REST reads it, so REST equals the diffs by construction.
 //!
-//! One thread writes ([`follow`]), any thread asks ([`Views`]). Each instrument has a lock of its own, held for as long
+//! One thread writes (`follow`), any thread asks (`Views`). Each instrument has a lock of its own, held for as long
 //! as one update is applied or one answer is copied.
 
 mod follow;
@@ -87,7 +87,7 @@ impl Views {
         self.mirror(instrument).depth(limit)
     }
 
-    /// Best bid and ask: the last published, or the top of the mirrored book before any was; `None` without either.
+    /// Best bid and ask: the last published or the top of the mirrored book, whichever is newer; `None` without either.
     pub fn best(&self, instrument: InstrumentId) -> Option<Best> {
         self.mirror(instrument).best()
     }

@@ -120,7 +120,8 @@ async fn greet<S: Shards>(door: Arc<Door<S>>, mut stream: TcpStream, peer: Socke
         () = reached(door.phase.clone(), Phase::Draining) => Ok(First::Gone),
     };
     match first {
-        Ok(First::Http) => serve_http(&door, Rewind::new(bytes.freeze(), stream), peer).await,
+        // Boxed, so that a connection on its way to a shard does not carry hyper's state.
+        Ok(First::Http) => Box::pin(serve_http(&door, Rewind::new(bytes.freeze(), stream), peer)).await,
         Ok(First::WebSocket { length, target, handshake }) => {
             let early = bytes.split_off(length).freeze();
             drop(bytes);

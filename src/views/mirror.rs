@@ -92,13 +92,15 @@ impl Mirror {
         Some(Depth { last_id, bids, asks })
     }
 
+    /// Ids are one space, so the newer of the two is known: after a loss the book may be ahead of the last best.
     pub(super) fn best(&self) -> Option<Best> {
-        self.best.or_else(|| {
-            let update_id = self.last_id?;
-            let bid = self.bids.first_key_value().map(|(&Reverse(price), &quantity)| Level { price, quantity });
-            let ask = self.asks.first_key_value().map(|(&price, &quantity)| Level { price, quantity });
-            Some(Best { update_id, bid: bid.unwrap_or_default(), ask: ask.unwrap_or_default() })
-        })
+        let Some(update_id) = self.last_id else { return self.best };
+        if let Some(best) = self.best.filter(|best| best.update_id >= update_id) {
+            return Some(best);
+        }
+        let bid = self.bids.first_key_value().map(|(&Reverse(price), &quantity)| Level { price, quantity });
+        let ask = self.asks.first_key_value().map(|(&price, &quantity)| Level { price, quantity });
+        Some(Best { update_id, bid: bid.unwrap_or_default(), ask: ask.unwrap_or_default() })
     }
 
     pub(super) fn last_price(&self) -> Option<Price> {

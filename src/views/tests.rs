@@ -121,6 +121,20 @@ fn a_hole_hides_the_book_until_a_whole_one_comes() {
 }
 
 #[test]
+fn the_best_is_the_newer_of_what_was_published_and_the_book() {
+    let views = Views::new(catalogue());
+    let best = |update_id, bid| Best { update_id, bid: level(bid, 1), ask: level(30, 1) };
+    apply(&views, |batch| push(batch, Payload::BookTicker(best(10, 7))));
+    assert_eq!(views.best(BTC), Some(best(10, 7)), "without a book");
+    apply(&views, |batch| snapshot(batch, 12, [&[level(8, 1)], &[level(30, 1)]], false));
+    assert_eq!(views.best(BTC), Some(best(12, 8)), "the book is ahead");
+    apply(&views, |batch| push(batch, Payload::BookTicker(best(13, 9))));
+    assert_eq!(views.best(BTC), Some(best(13, 9)), "between two ticks of the book");
+    apply(&views, |batch| diff(batch, Cadence::Fast, 13, 14, [&[level(9, 1)], &[level(31, 1)]]));
+    assert_eq!(views.best(BTC), Some(best(14, 9)));
+}
+
+#[test]
 fn a_mirror_equals_a_plain_book_after_random_diffs() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");

@@ -25,9 +25,9 @@ fn ping(host: &str) -> String {
 
 /// A byte that the test writes into the handed-over socket arrives at the client.
 fn assert_connected(mut inside: TcpStream, outside: &mut TcpStream) {
-    inside.write_all(b"!").unwrap();
+    inside.write_all(b"!").expect("written");
     let mut byte = [0];
-    outside.read_exact(&mut byte).unwrap();
+    outside.read_exact(&mut byte).expect("a byte");
     assert_eq!(&byte, b"!");
 }
 

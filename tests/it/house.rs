@@ -47,7 +47,7 @@ impl Shards for Lobby {
 
     fn admit(&self, socket: TcpStream, early: Bytes, target: String, peer: SocketAddr) -> Result<(), TcpStream> {
         let admitted = Admitted { socket, early, target, peer };
-        self.0.lock().unwrap().send(admitted).map_err(|unsent| unsent.0.socket)
+        self.0.lock().expect("no panic while held").send(admitted).map_err(|unsent| unsent.0.socket)
     }
 }
 
@@ -65,8 +65,8 @@ pub struct House {
 /// Defaults on free ports.
 pub fn config() -> Config {
     let mut config = Config::embedded();
-    config.server.listen = "127.0.0.1:0".parse().unwrap();
-    config.ops.listen = "127.0.0.1:0".parse().unwrap();
+    config.server.listen = "127.0.0.1:0".parse().expect("an address");
+    config.ops.listen = "127.0.0.1:0".parse().expect("an address");
     config
 }
 
@@ -87,9 +87,10 @@ impl House {
         let catalogue = Arc::new(catalogue);
         let views = Views::new(Arc::clone(&catalogue));
         let publisher = ring::<Batch>(64, 1 << 20);
-        let following =
-            follow(Arc::clone(&views), Arc::new(Interest::new(2)), |waker| vec![publisher.reader(waker)]).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let following = follow(Arc::clone(&views), Arc::new(Interest::new(2)), |waker| vec![publisher.reader(waker)])
+            .expect("a thread");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let (sender, admitted) = channel();
         let lobby = Arc::new(Lobby(Mutex::new(sender)));
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
@@ -139,7 +140,7 @@ impl House {
     /// Sends `bytes` over a connection of its own and reads until the server closes.
     pub fn exchange(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
-        stream.write_all(bytes).unwrap();
+        stream.write_all(bytes).expect("written");
         read_all(&mut stream)
     }
 
@@ -158,9 +159,9 @@ impl Drop for House {
 }
 
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(HANG)).unwrap();
-    stream.set_write_timeout(Some(HANG)).unwrap();
+    let stream = TcpStream::connect(address).expect("an open door");
+    stream.set_read_timeout(Some(HANG)).expect("not zero");
+    stream.set_write_timeout(Some(HANG)).expect("not zero");
     stream
 }
 
@@ -189,12 +190,14 @@ pub fn read_response(stream: &mut TcpStream) -> (String, String) {
             .unwrap_or_else(|error| panic!("{error} after {:?}", String::from_utf8_lossy(&head)));
         head.push(byte[0]);
     }
-    let head = String::from_utf8(head).unwrap().to_lowercase();
-    let length =
-        head.split("content-length: ").nth(1).map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+    let head = String::from_utf8(head).expect("ASCII").to_lowercase();
+    let length = head
+        .split("content-length: ")
+        .nth(1)
+        .map_or(0, |rest| rest.split("\r\n").next().expect("a first part").parse().expect("a number"));
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    (head, String::from_utf8(body).unwrap())
+    stream.read_exact(&mut body).expect("the whole body");
+    (head, String::from_utf8(body).expect("UTF-8"))
 }
 
 /// Waits until `holds`; fails only on a hang.

@@ -6,8 +6,9 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{Refusal, Request, Selection};
 use crate::{
+    encode,
     market::{Catalogue, Instrument, Listing, Status},
-    server::decimal::{push_decimal, push_time},
+    server::decimal::push_time,
 };
 
 /// Fields that clients take for a futures contract: never passed on.
@@ -157,7 +158,7 @@ fn own_fields(symbol: &str, listing: &Listing) -> [(&'static str, Value); 26] {
 fn own_filters(listing: &Listing) -> String {
     let decimal = |mantissa, places| {
         let mut text = Vec::new();
-        push_decimal(&mut text, mantissa, places);
+        encode::decimal_wide(&mut text, mantissa, places);
         Value::from(String::from_utf8_lossy(&text).into_owned())
     };
     let no_price = decimal(0, listing.decimals.price);

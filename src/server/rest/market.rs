@@ -2,8 +2,9 @@
 
 use super::{Refusal, Request, Selection};
 use crate::{
-    market::{AggTrade, Instrument, Level, Trade},
-    server::decimal::{push_integer, push_price, push_product, push_quantity, push_time},
+    encode::{integer, json},
+    market::{AggTrade, Instrument, Trade},
+    server::decimal::{push_price, push_product, push_quantity, push_time},
     topic::TimeUnit,
     views::AggTradesFilter,
 };
@@ -23,11 +24,11 @@ impl Request<'_> {
         let depth = self.rest.views.depth(instrument.id, limit).ok_or_else(Refusal::not_yet)?;
         let mut body = Vec::with_capacity(64 + 48 * (depth.bids.len() + depth.asks.len()));
         body.extend_from_slice(b"{\"lastUpdateId\":");
-        push_integer(&mut body, depth.last_id);
+        integer(&mut body, depth.last_id);
         body.extend_from_slice(b",\"bids\":");
-        push_levels(&mut body, &depth.bids, instrument);
+        json::levels(&mut body, &depth.bids, instrument.decimals());
         body.extend_from_slice(b",\"asks\":");
-        push_levels(&mut body, &depth.asks, instrument);
+        json::levels(&mut body, &depth.asks, instrument.decimals());
         body.push(b'}');
         Ok(body)
     }
@@ -122,24 +123,11 @@ fn push_symbol(body: &mut Vec<u8>, instrument: &Instrument) {
     body.extend_from_slice(serde_json::Value::from(&*instrument.symbol).to_string().as_bytes());
 }
 
-fn push_levels(body: &mut Vec<u8>, levels: &[Level], instrument: &Instrument) {
-    let decimals = instrument.decimals();
-    body.push(b'[');
-    for (index, level) in levels.iter().enumerate() {
-        body.extend_from_slice(if index == 0 { b"[" } else { b",[" });
-        push_price(body, level.price, decimals.price);
-        body.push(b',');
-        push_quantity(body, level.quantity, decimals.quantity);
-        body.push(b']');
-    }
-    body.push(b']');
-}
-
 fn push_trade(body: &mut Vec<u8>, trade: &Trade, instrument: &Instrument, unit: TimeUnit) {
     let decimals = instrument.decimals();
     let product_places = decimals.price.saturating_add(decimals.quantity);
     body.extend_from_slice(b"{\"id\":");
-    push_integer(body, trade.id);
+    integer(body, trade.id);
     body.extend_from_slice(b",\"price\":");
     push_price(body, trade.price, decimals.price);
     body.extend_from_slice(b",\"qty\":");
@@ -157,15 +145,15 @@ fn push_trade(body: &mut Vec<u8>, trade: &Trade, instrument: &Instrument, unit: 
 fn push_agg_trade(body: &mut Vec<u8>, trade: &AggTrade, instrument: &Instrument, unit: TimeUnit) {
     let decimals = instrument.decimals();
     body.extend_from_slice(b"{\"a\":");
-    push_integer(body, trade.id);
+    integer(body, trade.id);
     body.extend_from_slice(b",\"p\":");
     push_price(body, trade.price, decimals.price);
     body.extend_from_slice(b",\"q\":");
     push_quantity(body, trade.quantity, decimals.quantity);
     body.extend_from_slice(b",\"f\":");
-    push_integer(body, trade.first_id);
+    integer(body, trade.first_id);
     body.extend_from_slice(b",\"l\":");
-    push_integer(body, trade.last_id);
+    integer(body, trade.last_id);
     body.extend_from_slice(b",\"T\":");
     push_time(body, trade.time, unit);
     body.extend_from_slice(b",\"m\":");
