@@ -19,7 +19,9 @@ impl Query {
     pub(super) fn parse(query: &str) -> Self {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (decode(k), decode(v))).collect())
+        Self(
+            pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (decode(k), decode(v))).collect(),
+        )
     }
 
     /// The first value under `key`.
@@ -83,8 +85,10 @@ impl Control {
     fn run(&mut self, method: &str, params: Vec<Value>, id: String) -> Outcome {
         match method {
             "SUBSCRIBE" | "UNSUBSCRIBE" => {
-                let names: Option<Vec<String>> =
-                    params.into_iter().map(|name| if let Value::String(name) = name { Some(name) } else { None }).collect();
+                let names: Option<Vec<String>> = params
+                    .into_iter()
+                    .map(|name| if let Value::String(name) = name { Some(name) } else { None })
+                    .collect();
                 let Some(names) = names.filter(|names| names.iter().all(|name| is_stream(name))) else {
                     return Outcome::error(2, "Invalid request: invalid stream", Some(&id)).closing(true);
                 };

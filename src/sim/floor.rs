@@ -324,9 +324,8 @@ impl Floor {
                 .map(|(id, _)| *id)
                 .collect();
             let Some(&id) = self.plan.rng.choice(&targets) else { return };
-            let strikes = |fault| {
-                matches!(fault, Fault::StallLate | Fault::StallLost | Fault::Disconnect | Fault::Shutdown)
-            };
+            let strikes =
+                |fault| matches!(fault, Fault::StallLate | Fault::StallLost | Fault::Disconnect | Fault::Shutdown);
             match self.plan.take(strikes) {
                 Some(Fault::Disconnect) => self.leave(id),
                 Some(Fault::Shutdown) => self.announce_shutdown(now),

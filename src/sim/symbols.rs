@@ -114,7 +114,8 @@ mod tests {
     fn the_symbols_of_the_default_configuration_are_listed() {
         let config = include_str!("../../config/default.toml");
         let list = config.split("symbols = [\n").nth(1).and_then(|rest| rest.split(']').next()).expect("a list");
-        let wanted: Vec<_> = list.split(',').map(|name| name.trim().trim_matches('"')).filter(|s| !s.is_empty()).collect();
+        let wanted: Vec<_> =
+            list.split(',').map(|name| name.trim().trim_matches('"')).filter(|s| !s.is_empty()).collect();
         assert!(wanted.len() >= 24);
         for name in wanted {
             assert!(SYMBOLS.iter().any(|symbol| symbol.name == name), "{name} is not listed");

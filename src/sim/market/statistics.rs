@@ -131,9 +131,5 @@ fn empty(now: Nanos, price: Price) -> Kline {
 /// Sums of price times quantity are kept at sixteen decimals, so that nothing is lost; the wire has eight.
 fn at_wire_scale(minute: &Kline) -> Kline {
     let eight = |volume: Volume| Volume(divide_nearest(volume.0, i128::from(ONE)));
-    Kline {
-        quote_volume: eight(minute.quote_volume),
-        taker_quote_volume: eight(minute.taker_quote_volume),
-        ..*minute
-    }
+    Kline { quote_volume: eight(minute.quote_volume), taker_quote_volume: eight(minute.taker_quote_volume), ..*minute }
 }

@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::*;
-use crate::{
-    market::Side,
-    sim::symbols::SYMBOLS,
-};
+use crate::{market::Side, sim::symbols::SYMBOLS};
 
 const START: Nanos = Nanos(1_789_000_000_000_000_000);
 const FIRST_ID: i64 = 1_789_000_000_000_000;
@@ -162,7 +159,8 @@ fn candles_and_tickers_agree_with_the_trades() {
     assert_eq!(closed.len(), 2, "two minutes ended");
     assert_eq!(closed[1].open_time.0 - closed[0].open_time.0, MINUTE);
     for kline in closed {
-        let inside: Vec<_> = trades.iter().filter(|t| t.time.0.div_euclid(MINUTE) * MINUTE == kline.open_time.0).collect();
+        let inside: Vec<_> =
+            trades.iter().filter(|t| t.time.0.div_euclid(MINUTE) * MINUTE == kline.open_time.0).collect();
         assert_eq!(kline.trades, inside.len() as i64);
         assert_eq!((kline.open, kline.close), (inside[0].price, inside[inside.len() - 1].price));
     }
