@@ -26,9 +26,11 @@ pub(super) struct Books {
     /// What was told below the ring last.
     told: BookState,
     crossed_since: Option<Nanos>,
-    /// Levels per side of the newest snapshot asked for.
-    levels: u32,
+    /// Levels per side of a snapshot that is urgent, and of one that is not.
+    levels_first: u32,
     levels_deep: u32,
+    /// The newest snapshot asked for was a deep one.
+    deep: bool,
 }
 
 impl Books {
@@ -45,8 +47,9 @@ impl Books {
             connection: None,
             told: BookState::Waiting,
             crossed_since: None,
-            levels: settings.snapshot_levels_first,
+            levels_first: settings.snapshot_levels_first,
             levels_deep: settings.snapshot_levels_deep,
+            deep: false,
         }
     }
 
@@ -195,11 +198,13 @@ impl Desk {
         let reaches_end = [Side::Bid, Side::Ask]
             .into_iter()
             .all(|side| books.book.horizon(side).is_none_or(|horizon| horizon.complete));
-        let deeper = books.levels < books.levels_deep && !reaches_end;
+        let deeper = !books.deep && books.levels_first < books.levels_deep && !reaches_end;
         if deeper || books.book.needs_deeper() {
-            books.levels = books.levels_deep;
             books.join.refresh();
-            self.ask_snapshot(0, shared);
+            if books.join.ask_snapshot() {
+                books.deep = true;
+                shared.ask(Request::Snapshot { instrument: self.id, levels: self.books.levels_deep, after_ms: 0 });
+            }
         }
     }
 
@@ -305,8 +310,10 @@ impl Desk {
         }
     }
 
-    fn request_snapshot(&self, after_ms: u32, shared: &Shared) {
-        shared.ask(Request::Snapshot { instrument: self.id, levels: self.books.levels, after_ms });
+    /// A symbol that is silent gets a shallow snapshot: it is cheap, and a deeper one can follow.
+    fn request_snapshot(&mut self, after_ms: u32, shared: &Shared) {
+        self.books.deep = false;
+        shared.ask(Request::Snapshot { instrument: self.id, levels: self.books.levels_first, after_ms });
     }
 }
 

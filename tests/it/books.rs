@@ -9,7 +9,7 @@ use tickcast::{
 };
 
 use crate::{
-    client,
+    captures, client,
     oracle::{self, BestText, Message, Oracle},
 };
 
@@ -23,7 +23,7 @@ const SESSIONS: &[(&[&str], usize, usize)] = &[
 
 #[test]
 fn best_bid_and_ask_equal_the_venues_own_as_often_as_the_manifest_says() {
-    let Some(folder) = oracle::captures() else { return };
+    let Some(folder) = captures::folder("books") else { return };
     for (files, equal, compared) in SESSIONS {
         let messages = read(&folder, files);
         let oracle = Oracle::read(&messages);

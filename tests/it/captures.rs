@@ -1,94 +1,12 @@
-//! Recorded sessions through the whole program: `tickcast replay` stands in for the exchange on real sockets, the real
-//! connector takes it in, and what `/api/v3/depth` says in the end equals a plain reading of the same bytes.
+//! The folder of recorded exchange data that some tests read; it is no part of the repository.
 
-use std::{path::Path, time::Duration};
+use std::{env, path::PathBuf};
 
-use crate::{
-    client::{self, LocalBook, PATIENCE},
-    oracle::{self, Oracle},
-    process::Served,
-};
-
-#[test]
-fn binance_spot_2024() {
-    equals_the_oracle(&["hftbacktest/examples/spot/btcusdt_20240808.gz"]);
-}
-
-#[test]
-fn binance_spot_2024_both_days() {
-    equals_the_oracle(&[
-        "hftbacktest/examples/spot/btcusdt_20240808.gz",
-        "hftbacktest/examples/spot/btcusdt_20240809.gz",
-    ]);
-}
-
-#[test]
-fn binance_spot_april_2021() {
-    equals_the_oracle(&["cryptofeed/history/BINANCE-b38f7c.0.2df3a1e.gz"]);
-}
-
-#[test]
-fn binance_spot_october_2021() {
-    equals_the_oracle(&["cryptofeed/sample_data/BINANCE.http.0.0.gz", "cryptofeed/sample_data/BINANCE.ws.1.0.gz"]);
-}
-
-#[test]
-fn binance_us() {
-    equals_the_oracle(&[
-        "cryptofeed/sample_data/BINANCE_US.0.gz",
-        "cryptofeed/sample_data/BINANCE_US.http.0.0.gz",
-        "cryptofeed/sample_data/BINANCE_US.ws.1.0.gz",
-    ]);
-}
-
-fn equals_the_oracle(files: &[&str]) {
-    let Some(folder) = oracle::captures() else { return };
-    let messages: Vec<_> = files.iter().flat_map(|file| oracle::messages(&folder, file)).collect();
-    let oracle = Oracle::read(&messages);
-    assert!(!oracle.books.is_empty(), "the capture has books");
-    let served = replay(&folder, files);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        for (symbol, expected) in &oracle.books {
-            let book = book_at(&served, symbol, expected.last_id).await;
-            let best = |side: &client::Side, count| side.iter().take(count).map(own).collect::<Vec<_>>();
-            let worst = |side: &client::Side, count| side.iter().rev().take(count).map(own).collect::<Vec<_>>();
-            assert_eq!(worst(&book.bids, 5000), worst(&expected.bids, 5000), "{symbol}: bids");
-            assert_eq!(best(&book.asks, 5000), best(&expected.asks, 5000), "{symbol}: asks");
-        }
-    });
-    println!("{}: {} books equal, level for level", files[0], oracle.books.len());
-}
-
-fn own((price, quantity): (&i128, &String)) -> (i128, String) {
-    (*price, quantity.clone())
-}
-
-/// Serves the files as fast as the connector takes them.
-pub fn replay(folder: &Path, files: &[&str]) -> Served {
-    let paths: Vec<_> = files.iter().map(|file| folder.join(file).display().to_string()).collect();
-    let mut arguments = vec!["replay", "--speed", "max"];
-    arguments.extend(paths.iter().map(String::as_str));
-    Served::start(&arguments)
-}
-
-/// The served book once it has come to `last_id`.
-async fn book_at(served: &Served, symbol: &str, last_id: i64) -> LocalBook {
-    let url = format!("http://{}/api/v3/depth?symbol={symbol}&limit=5000", served.public);
-    let started = tokio::time::Instant::now();
-    loop {
-        let answer = client::http().get(&url).send().await.expect("the server answers");
-        let status = answer.status();
-        let text = answer.text().await.expect("a body");
-        if status.is_success() {
-            let body = serde_json::from_str(&text).expect("JSON");
-            let book = LocalBook::from_rest(&body);
-            assert!(book.last_id <= last_id, "{symbol}: {} is beyond the recording's {last_id}", book.last_id);
-            if book.last_id == last_id {
-                return book;
-            }
-        }
-        assert!(started.elapsed() < PATIENCE, "{symbol}: still {status} {}", &text[..text.len().min(80)]);
-        tokio::time::sleep(Duration::from_millis(100)).await;
+/// The folder that `TICKCAST_CAPTURES` names; `None`, said in one line, if it is not set.
+pub fn folder(test: &str) -> Option<PathBuf> {
+    let folder = env::var_os("TICKCAST_CAPTURES").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("{test}: TICKCAST_CAPTURES is not set, nothing is tested");
     }
+    folder
 }

@@ -3,17 +3,21 @@
 
 mod answers;
 mod books;
+mod captures;
 mod client;
 mod command_line;
 mod doors;
 mod engine;
+mod fanout;
 mod house;
 mod intake;
 mod kraken_books;
 mod oracle;
 mod process;
+mod recording;
 mod rest;
+mod sim;
 mod soak;
-mod fanout;
 mod tidy;
 mod venue_captures;
+mod venue_client;

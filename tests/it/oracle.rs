@@ -1,23 +1,14 @@
 //! A plain, slow, independent reader of recorded captures and keeper of books, to hold the real one against.
 
-use std::{collections::BTreeMap, fs::File, io::Read, path::PathBuf};
+use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
 use crate::client::LocalBook;
 
-/// The folder with recorded exchange data, if the environment names it. Says so once if it does not.
-pub fn captures() -> Option<PathBuf> {
-    let folder = std::env::var_os("TICKCAST_CAPTURES").map(PathBuf::from);
-    if folder.is_none() {
-        println!("TICKCAST_CAPTURES is not set: this test on recorded exchange data is left out");
-    }
-    folder
-}
-
 /// A capture's messages in order. A missing file is a failure.
-pub fn messages(folder: &std::path::Path, name: &str) -> Vec<Message> {
+pub fn messages(folder: &Path, name: &str) -> Vec<Message> {
     let path = folder.join(name);
     let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut text = String::new();

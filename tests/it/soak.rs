@@ -72,7 +72,12 @@ fn two_thousand_clients_are_never_wrong_while_the_exchange_misbehaves() {
             let trades = format!("ws://{public}/ws/{lower}@trade");
             clients.spawn(follow_rising(trades, Arc::clone(&run), |event| event["t"].as_i64(), None));
             let best = format!("ws://{public}/stream?streams={lower}@bookTicker");
-            clients.spawn(follow_rising(best, Arc::clone(&run), |event| event["data"]["u"].as_i64(), Some(best_is_sane)));
+            clients.spawn(follow_rising(
+                best,
+                Arc::clone(&run),
+                |event| event["data"]["u"].as_i64(),
+                Some(best_is_sane),
+            ));
             let partial = format!("ws://{public}/ws/{lower}@depth20@100ms");
             let id: fn(&Value) -> Option<i64> = |event| event["lastUpdateId"].as_i64();
             clients.spawn(follow_rising(partial, Arc::clone(&run), id, Some(partial_is_sane)));
@@ -179,7 +184,8 @@ async fn follow_book(
             && book.last_id == last_id
         {
             for (name, ours, theirs) in [("bids", &book.bids, side(&bids)), ("asks", &book.asks, side(&asks))] {
-                let wrong: Vec<_> = ours.iter().filter(|(price, quantity)| theirs.get(price) != Some(quantity)).collect();
+                let wrong: Vec<_> =
+                    ours.iter().filter(|(price, quantity)| theirs.get(price) != Some(quantity)).collect();
                 let missing: Vec<_> = theirs.iter().filter(|(price, _)| !ours.contains_key(price)).collect();
                 assert!(
                     wrong.is_empty() && missing.is_empty(),
@@ -202,12 +208,7 @@ fn side(levels: &[Level]) -> client::Side {
 }
 
 /// Follows a stream whose ids have to rise strictly.
-async fn follow_rising(
-    url: String,
-    run: Arc<Run>,
-    id: fn(&Value) -> Option<i64>,
-    check: Option<fn(&Value)>,
-) {
+async fn follow_rising(url: String, run: Arc<Run>, id: fn(&Value) -> Option<i64>, check: Option<fn(&Value)>) {
     let mut socket = client::open(&url).await;
     let mut last = i64::MIN;
     let mut ready = false;

@@ -35,7 +35,9 @@ impl Weights {
             return Err(self.paused_until.since(now));
         }
         self.turn(now);
-        let fits_ours = self.ours == 0 || self.ours.saturating_add(weight) <= self.share;
+        // A deep snapshot never takes what a silent symbol may need within this minute.
+        let share = if weight >= HEAVY { self.share / 2 } else { self.share };
+        let fits_ours = self.ours == 0 || self.ours.saturating_add(weight) <= share;
         let fits_all = self.total == 0 || self.total.saturating_add(weight) <= self.limit;
         if !fits_ours || !fits_all {
             return Err(Nanos::from_millis((self.minute + 1).saturating_mul(MINUTE_MS)).since(now));
@@ -71,6 +73,9 @@ impl Weights {
 }
 
 const MINUTE_MS: i64 = 60_000;
+
+/// Requests of this weight and more (Binance: depth beyond 1000 levels weighs 250) can wait.
+const HEAVY: u32 = 200;
 
 #[cfg(test)]
 mod tests {
