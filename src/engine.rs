@@ -130,7 +130,7 @@ impl Engine {
             Inbound::Opened { venue, connection, instruments, received } => {
                 self.shared.watch.opened(connection, &instruments, received);
                 for instrument in instruments {
-                    self.desks[instrument.index()].opened(connection, &mut self.shared);
+                    self.desks[instrument.index()].opened(connection, received, &mut self.shared);
                 }
                 tracing::debug!(venue = venue.0, connection = connection.0, "connection open");
             }

@@ -31,6 +31,8 @@ pub(super) struct Books {
     levels_deep: u32,
     /// The newest snapshot asked for was a deep one.
     deep: bool,
+    /// When to ask for a snapshot if the book has not healed by itself until then.
+    ask_at: Option<Nanos>,
 }
 
 impl Books {
@@ -50,6 +52,7 @@ impl Books {
             levels_first: settings.snapshot_levels_first,
             levels_deep: settings.snapshot_levels_deep,
             deep: false,
+            ask_at: None,
         }
     }
 
@@ -92,14 +95,24 @@ impl Books {
 }
 
 impl Desk {
-    /// A connection carries this instrument: where books are fetched, now is the time to ask.
-    pub(super) fn books_opened(&mut self, connection: ConnectionId, shared: &mut Shared) {
-        match self.books.source {
-            BookSource::Rest => self.ask_snapshot(0, shared),
-            BookSource::Socket => {
-                // Its snapshot is on the way; until then the book of the connection before goes on if that still speaks.
-                tracing::trace!(connection = connection.0, "a new book is on its way");
-            }
+    /// A connection carries this instrument. Where snapshots come on the socket, one is on its way; else a first one is
+    /// asked for, while a book that was lost may turn out to have missed nothing with its next diff.
+    pub(super) fn books_opened(&mut self, now: Nanos, shared: &mut Shared) {
+        match (self.books.source, self.books.join.state()) {
+            (BookSource::Rest, State::Waiting) => self.ask_snapshot(shared),
+            (BookSource::Rest, State::Healing) => self.books.ask_at = Some(now.plus(NEXT_DIFF_WAIT)),
+            (BookSource::Rest, State::Live) | (BookSource::Socket, _) => {}
+        }
+    }
+
+    /// Asks for the snapshot that was put off, if the book still needs it.
+    pub(super) fn ask_if_due(&mut self, now: Nanos, shared: &mut Shared) {
+        if self.books.ask_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.books.ask_at = None;
+        if self.books.join.state() != State::Live {
+            self.request_snapshot(0, shared);
         }
     }
 
@@ -240,6 +253,10 @@ impl Desk {
         match outcome {
             Outcome::Applied => self.changed = (received, time),
             Outcome::Ignored | Outcome::Buffered { ask_snapshot: false } => {}
+            // A second connection brings what the first one lost, usually.
+            Outcome::Buffered { ask_snapshot: true } if self.has_other_connections() => {
+                self.books.ask_at = Some(received.plus(OTHER_CONNECTION_WAIT));
+            }
             Outcome::Buffered { ask_snapshot: true } => self.request_snapshot(0, shared),
             Outcome::SnapshotTooOld | Outcome::Overflow => self.request_snapshot(SNAPSHOT_AGAIN_MS, shared),
             Outcome::Joined { healed, reset } => {
@@ -298,27 +315,34 @@ impl Desk {
     fn distrust(&mut self, now: Nanos, shared: &mut Shared) {
         self.books.join.distrust();
         match self.books.source {
-            BookSource::Rest => self.ask_snapshot(0, shared),
+            BookSource::Rest => self.ask_snapshot(shared),
             BookSource::Socket => shared.ask(Request::Resubscribe { instrument: self.id }),
         }
         self.tell(now, shared);
     }
 
-    fn ask_snapshot(&mut self, after_ms: u32, shared: &mut Shared) {
+    fn ask_snapshot(&mut self, shared: &Shared) {
         if self.books.join.ask_snapshot() {
-            self.request_snapshot(after_ms, shared);
+            self.request_snapshot(0, shared);
         }
     }
 
     /// A symbol that is silent gets a shallow snapshot: it is cheap, and a deeper one can follow.
     fn request_snapshot(&mut self, after_ms: u32, shared: &Shared) {
         self.books.deep = false;
+        self.books.ask_at = None;
         shared.ask(Request::Snapshot { instrument: self.id, levels: self.books.levels_first, after_ms });
     }
 }
 
 /// A book may be crossed for so long before it is replaced: venues that merge feeds cross for a moment.
 const CROSSED_MAX: Duration = Duration::from_secs(1);
+
+/// After a lost connection, the next diff of all but quiet books tells within this time whether anything was lost.
+const NEXT_DIFF_WAIT: Duration = Duration::from_secs(1);
+
+/// Two connections to a venue are rarely further apart than this.
+const OTHER_CONNECTION_WAIT: Duration = Duration::from_millis(250);
 
 /// A snapshot that was too old is fetched again after so long.
 const SNAPSHOT_AGAIN_MS: u32 = 250;

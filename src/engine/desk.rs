@@ -68,9 +68,14 @@ impl Desk {
     }
 
     /// A connection carries this instrument from now on.
-    pub(super) fn opened(&mut self, connection: ConnectionId, shared: &mut Shared) {
+    pub(super) fn opened(&mut self, connection: ConnectionId, now: Nanos, shared: &mut Shared) {
         self.connections.push(connection);
-        self.books_opened(connection, shared);
+        self.books_opened(now, shared);
+    }
+
+    /// Whether a diff that one connection lost may come over another one.
+    pub(super) fn has_other_connections(&self) -> bool {
+        self.connections.len() > 1
     }
 
     /// A connection is gone. While another one carries the instrument nothing is lost.

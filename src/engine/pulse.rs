@@ -26,6 +26,7 @@ impl Pulse {
         self.next_look = Nanos(now.0 + LOOK_NS);
         for desk in &mut *desks {
             desk.give_up(now, shared);
+            desk.ask_if_due(now, shared);
             desk.look_at_interest(shared);
         }
         if now < self.next_watch {

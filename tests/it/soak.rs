@@ -53,7 +53,7 @@ fn two_thousand_clients_are_never_wrong_while_the_exchange_misbehaves() {
     let symbols = SYMBOLS.map(|symbol| format!("{symbol:?}")).join(", ");
     let text = format!(
         "[[venues]]\nname = \"binance\"\nkind = \"binance\"\nws_url = \"ws://{at}\"\nrest_url = \"http://{at}\"\n\
-         symbols = [{symbols}]\nconnections = 1\n[intake]\nbackoff_first_ms = 100\nbackoff_max_ms = 1000\n"
+         symbols = [{symbols}]\nconnections = 1\n[intake]\nbackoff_first_ms = 100\nbackoff_max_ms = 1000\nrest_weight_percent = 100\n"
     );
     std::fs::write(&config, text).expect("the temporary folder is writable");
     let served = Served::start(&["serve", "--config", config.to_str().expect("a plain path")]);
@@ -123,17 +123,17 @@ fn start_exchange(seed: u64) -> sim::Running {
     sim::start(&settings).expect("loopback is there")
 }
 
-/// A fault of each kind every few seconds.
+/// A fault of each kind, as often as the venue's weights allow to heal: a lost connection costs a snapshot a symbol.
 fn faults() -> sim::Faults {
     sim::Faults {
         gap: 20.0,
         duplicate: 20.0,
-        reorder: 20.0,
-        stall: 3.0,
-        disconnect: 6.0,
+        reorder: 10.0,
+        stall: 2.0,
+        disconnect: 2.0,
         malformed: 10.0,
-        stale_snapshot: 20.0,
-        rate_limit: 6.0,
+        stale_snapshot: 10.0,
+        rate_limit: 4.0,
         ..sim::Faults::default()
     }
 }

@@ -88,11 +88,13 @@ mod tests {
 
     #[test]
     fn our_share_is_kept_until_the_minute_turns() {
-        let mut weights = Weights::new(1000, 50);
-        assert_eq!(weights.admit(250, at(59_000)), Ok(()));
-        assert_eq!(weights.admit(250, at(59_100)), Ok(()));
+        let mut weights = Weights::new(800, 50);
+        assert_eq!(weights.admit(190, at(59_000)), Ok(()));
+        assert_eq!(weights.admit(210, at(59_100)), Err(Duration::from_millis(900)), "it is heavy");
+        assert_eq!(weights.admit(190, at(59_100)), Ok(()));
+        assert_eq!(weights.admit(20, at(59_100)), Ok(()));
         assert_eq!(weights.admit(1, at(59_200)), Err(Duration::from_millis(800)));
-        assert_eq!(weights.used(), 500);
+        assert_eq!(weights.used(), 400);
         assert_eq!(weights.admit(1, at(60_000)), Ok(()));
         assert_eq!(weights.used(), 1);
     }
@@ -101,8 +103,8 @@ mod tests {
     fn what_others_use_counts_against_the_limit_but_not_against_our_share() {
         let mut weights = Weights::new(1000, 50);
         assert_eq!(weights.admit(20, at(0)), Ok(()));
-        weights.correct(700, at(100));
-        assert_eq!(weights.admit(250, at(200)), Ok(()));
+        weights.correct(760, at(100));
+        assert_eq!(weights.admit(190, at(200)), Ok(()));
         assert_eq!(weights.admit(100, at(300)), Err(Duration::from_millis(59_700)));
         // An answer that was overtaken does not lower the count.
         weights.correct(30, at(400));

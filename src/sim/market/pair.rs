@@ -12,7 +12,7 @@ use crate::{
 
 /// Levels per side that a book settles at, where its price leaves room for so many ticks: more than a first snapshot
 /// shows, so that a client meets the snapshot's horizon.
-const LEVELS: i64 = 1_200;
+const LEVELS: i64 = 900;
 /// Below so many levels a side is only added to: a book is never empty.
 const LEVELS_MIN: usize = 40;
 /// Trades and aggregates kept per symbol for REST.
