@@ -1,7 +1,7 @@
 //! Depth updates into our book against two `BTreeMap`s, the plainest book there is.
 //!
-//! The data is made up, but shaped like Binance's: some thousand levels a side, about twenty changes an update, nearly all of them close to
-//! the best, many of them removals, and a price that wanders. Ours also records what was touched, and is asked for it.
+//! The data is made up, but shaped like recorded BTCUSDT diffs: some thousand levels a side, and levels that come and go more than they
+//! change, half of them more than a hundred places below the best. Ours also records what was touched, and is asked for it.
 #![allow(missing_docs, reason = "a bench")]
 
 #[path = "shared/measure.rs"]
@@ -21,6 +21,8 @@ const DEPTHS: [usize; 2] = [1000, 5000];
 /// Updates between two ticks of the fast cadence at a busy symbol.
 const UPDATES_PER_TICK: usize = 10;
 const TOP: usize = 20;
+/// The mean of the recording is 37.
+const LEVELS_PER_UPDATE: usize = 36;
 
 fn main() {
     let mut criterion = measure::criterion();
@@ -158,19 +160,21 @@ impl Market {
     /// A market of about `depth` levels a side and its next `count` updates; the same ones each time.
     fn new(depth: usize, count: usize) -> Self {
         let mut random = fastrand::Rng::with_seed(20_260_822);
-        let mut middle = 6_000_000_i64;
-        let mut sides = Sides::default();
-        for step in 1..=depth as i64 {
-            // A level every other tick, as in a liquid book.
-            sides.bids.insert(Price(middle - 2 * step), Quantity(random.i64(1..1_000_000)));
-            sides.asks.insert(Price(middle + 2 * step), Quantity(random.i64(1..1_000_000)));
-        }
-        let first = sides.clone();
+        let middle = 6_000_000_i64;
+        let mut bids = Side::new(middle, -1, depth, &mut random);
+        let mut asks = Side::new(middle, 1, depth, &mut random);
+        let first = Sides { bids: bids.map(), asks: asks.map() };
         let updates = (0..count)
             .map(|index| {
-                middle += random.i64(-3..=3);
-                let update = next_update(&mut random, &sides, middle, depth, index as i64 + 2);
-                sides.apply(&update);
+                let mut update = Update { last_id: index as i64 + 2, bids: Vec::new(), asks: Vec::new() };
+                for _ in 0..LEVELS_PER_UPDATE {
+                    let (bid, ask) = (bids.prices[0], asks.prices[0]);
+                    if random.bool() {
+                        update.bids.push(bids.change(ask, &mut random));
+                    } else {
+                        update.asks.push(asks.change(bid, &mut random));
+                    }
+                }
                 update
             })
             .collect();
@@ -189,21 +193,52 @@ impl Market {
     }
 }
 
-/// What stood on the wrong side of the new middle is gone; around it about twenty levels come, change and go.
-fn next_update(random: &mut fastrand::Rng, sides: &Sides, middle: i64, depth: usize, last_id: i64) -> Update {
-    let gone = |(price, _): (&Price, &Quantity)| Level { price: *price, quantity: Quantity::ZERO };
-    let mut bids: Vec<_> = sides.bids.range(Price(middle)..).map(gone).collect();
-    let mut asks: Vec<_> = sides.asks.range(..=Price(middle)).map(gone).collect();
-    for _ in 0..20 {
-        // Two thirds within the best thirty ticks, the rest ever rarer down to the end of the book.
-        let reach = if random.u8(..3) < 2 { 30.0 } else { 2.0 * depth as f64 };
-        let distance = 1 + (random.f64().powi(3) * reach) as i64;
-        let quantity = Quantity(if random.u8(..5) < 2 { 0 } else { random.i64(1..1_000_000) });
-        if random.bool() {
-            bids.push(Level { price: Price(middle - distance), quantity });
-        } else {
-            asks.push(Level { price: Price(middle + distance), quantity });
+/// The prices of one side, the best first.
+struct Side {
+    prices: Vec<i64>,
+    /// Away from the other side.
+    sign: i64,
+    depth: usize,
+}
+
+impl Side {
+    fn new(middle: i64, sign: i64, depth: usize, random: &mut fastrand::Rng) -> Self {
+        let mut price = middle;
+        let prices = (0..depth)
+            .map(|_| {
+                price += sign * random.i64(1..20);
+                price
+            })
+            .collect();
+        Self { prices, sign, depth }
+    }
+
+    fn map(&self) -> BTreeMap<Price, Quantity> {
+        self.prices.iter().map(|price| (Price(*price), Quantity(1))).collect()
+    }
+
+    /// A level comes, changes or goes, as often and as far from the best as in recorded BTCUSDT diffs: 45, 13 and 42 of
+    /// a hundred, half of them more than a hundred places down and a tenth more than seven hundred.
+    fn change(&mut self, other_best: i64, random: &mut fastrand::Rng) -> Level {
+        let uniform = random.f64();
+        let place = (110.0 * (uniform / (1.0 - uniform)).powf(0.85)) as usize;
+        let place = place.min(self.prices.len() - 2);
+        // Books that have grown lose more than they get, and the other way round.
+        let removals = if self.prices.len() > self.depth { 47 } else { 40 };
+        let quantity = Quantity(random.i64(1..1_000_000));
+        match random.u8(..100) {
+            kind if kind < removals => Level { price: Price(self.prices.remove(place)), quantity: Quantity::ZERO },
+            kind if kind < removals + 13 => Level { price: Price(self.prices[place]), quantity },
+            _ => {
+                let better = if place == 0 { other_best } else { self.prices[place - 1] };
+                let room = (self.prices[place] - better) * self.sign;
+                if room < 2 {
+                    return Level { price: Price(self.prices[place]), quantity };
+                }
+                let price = better + self.sign * random.i64(1..room);
+                self.prices.insert(place, price);
+                Level { price: Price(price), quantity }
+            }
         }
     }
-    Update { last_id, bids, asks }
 }

@@ -1,16 +1,15 @@
 //! One writer, two readers, batches of 16 updates: our ring against what else could stand in its place.
 //!
-//! There are never more spinning threads than cores: the writer spins in one thread and *both* readers are polled by one other
-//! (`EventPoller`s for disruptor, whose managed readers would be two threads). A burst fits every contestant, and
-//! the clock stops when both readers have read all of it. The same without a second thread shows what the calls
-//! themselves cost, free of how the machine schedules.
+//! There are never more busy threads than cores: the writer has one thread and *both* readers are polled by one other
+//! (`EventPoller`s for disruptor, whose managed readers would be two threads), and who has nothing to do yields.
+//! A burst fits every contestant, and the clock stops when both readers have read all of it. The same without a second
+//! thread shows what the calls themselves cost, free of how the machine schedules.
 #![allow(missing_docs, reason = "a bench")]
 
 #[path = "shared/measure.rs"]
 mod measure;
 
 use std::{
-    hint,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -167,18 +166,17 @@ impl Bench<'_> {
         let mut written = Written::default();
         let mut seen = Seen::default();
         self.criterion.bench_function(&format!("ring/calls/{name}"), |bencher| {
-            bencher.iter_custom(|batches| {
+            bencher.iter_custom(|bursts| {
                 let time = timed(|| {
-                    for burst in bursts(batches) {
-                        written.burst(burst, &mut write);
+                    for _ in 0..bursts {
+                        written.burst(&mut write);
                         read(&mut seen);
                     }
                 });
-                self.calls.add(name, time, batches);
+                self.calls.add(name, time, bursts * BURST);
                 time
             });
         });
-        // The readers that came late to a burst are given their turn before the count is taken.
         assert_eq!(seen.batches, written.batches * READERS, "{name} delivers everything");
 
         let delivered = AtomicU64::new(seen.batches);
@@ -192,22 +190,22 @@ impl Bench<'_> {
                     if seen.batches > before {
                         delivered_to.store(seen.batches, Ordering::Release);
                     } else {
-                        hint::spin_loop();
+                        thread::yield_now();
                     }
                 }
                 seen
             });
             self.criterion.bench_function(&format!("ring/threads/{name}"), |bencher| {
-                bencher.iter_custom(|batches| {
+                bencher.iter_custom(|bursts| {
                     let time = timed(|| {
-                        for burst in bursts(batches) {
-                            written.burst(burst, &mut write);
+                        for _ in 0..bursts {
+                            written.burst(&mut write);
                             while delivered.load(Ordering::Acquire) < written.batches * READERS {
-                                hint::spin_loop();
+                                thread::yield_now();
                             }
                         }
                     });
-                    self.threads.add(name, time, batches);
+                    self.threads.add(name, time, bursts * BURST);
                     time
                 });
             });
@@ -226,15 +224,11 @@ struct Written {
 }
 
 impl Written {
-    fn burst(&mut self, batches: u64, write: &mut impl FnMut(u64)) {
-        for _ in 0..batches {
+    fn burst(&mut self, write: &mut impl FnMut(u64)) {
+        for _ in 0..BURST {
             self.batches += 1;
             self.sum = self.sum.wrapping_add(self.batches);
             write(self.batches);
         }
     }
-}
-
-fn bursts(batches: u64) -> impl Iterator<Item = u64> {
-    (0..batches.div_ceil(BURST)).map(move |burst| BURST.min(batches - burst * BURST))
 }
