@@ -190,9 +190,8 @@ impl Half {
     }
 
     fn cut(&mut self, id: i64, window: usize) {
-        for gone in self.ladder.cut(window) {
-            self.journal.push(id, gone.price);
-        }
+        let Self { ladder, journal, .. } = self;
+        ladder.cut(window, |gone| journal.push(id, gone.price));
     }
 
     fn reset(&mut self, id: i64, levels: &[Level], limit: Option<u32>) {

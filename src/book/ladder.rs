@@ -1,4 +1,8 @@
-//! One side of a book: a sorted `Vec` with the best level at its end, where nearly every change happens.
+//! One side of a book: sorted runs of levels, the best at the end of the last one.
+//!
+//! One sorted `Vec` would be simpler. But in Binance's diffs half of all levels come and go more than a hundred places below
+//! the best, and moving all between them and the best made books of some thousand levels slower than a
+//! `BTreeMap` (`benches/book.rs`): so a side is cut into blocks, and a change moves a part of one block.
 
 use crate::market::{Level, Price, Quantity, Side};
 
@@ -24,14 +28,26 @@ impl Stamped {
 #[derive(Clone, Debug)]
 pub struct Ladder {
     side: Side,
-    /// Worst first.
-    levels: Vec<Stamped>,
+    /// Worst first, in themselves and among each other; none is empty or longer than [`BLOCK_MAX`].
+    blocks: Vec<Vec<Stamped>>,
+    /// The rank of the worst level of each block: what a search looks through before it touches a block.
+    worst_ranks: Vec<i64>,
+    len: usize,
+    /// Blocks that became empty, for those to come.
+    spare: Vec<Vec<Stamped>>,
+}
+
+/// Where a level is, or would have to be put.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    block: usize,
+    index: usize,
 }
 
 impl Ladder {
     /// A side without any level.
     pub const fn new(side: Side) -> Self {
-        Self { side, levels: Vec::new() }
+        Self { side, blocks: Vec::new(), worst_ranks: Vec::new(), len: 0, spare: Vec::new() }
     }
 
     /// Whether buyers or sellers stand here.
@@ -41,37 +57,37 @@ impl Ladder {
 
     /// How many levels there are.
     pub const fn len(&self) -> usize {
-        self.levels.len()
+        self.len
     }
 
     /// Whether nobody stands here.
     pub const fn is_empty(&self) -> bool {
-        self.levels.is_empty()
+        self.len == 0
     }
 
     /// The highest bid or the lowest ask.
     pub fn best(&self) -> Option<&Stamped> {
-        self.levels.last()
+        self.blocks.last()?.last()
     }
 
     /// The level that is farthest from the best.
     pub fn worst(&self) -> Option<&Stamped> {
-        self.levels.first()
+        self.blocks.first()?.first()
     }
 
     /// All levels, the best first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Stamped> + DoubleEndedIterator {
-        self.levels.iter().rev()
+    pub fn iter(&self) -> impl Iterator<Item = &Stamped> {
+        self.blocks.iter().rev().flat_map(|block| block.iter().rev())
     }
 
     /// The best `count` levels or all there are, the best first.
-    pub fn top(&self, count: usize) -> impl ExactSizeIterator<Item = &Stamped> + DoubleEndedIterator {
-        self.levels[self.len().saturating_sub(count)..].iter().rev()
+    pub fn top(&self, count: usize) -> impl Iterator<Item = &Stamped> {
+        self.iter().take(count)
     }
 
     /// The level at `price`.
     pub fn at(&self, price: Price) -> Option<&Stamped> {
-        self.find(price).ok().map(|index| &self.levels[index])
+        self.find(price).ok().map(|place| &self.blocks[place.block][place.index])
     }
 
     /// Sets what rests at a price; zero removes, and removing what is not there is fine.
@@ -79,19 +95,21 @@ impl Ladder {
     pub fn set(&mut self, level: Level, id: i64) -> Option<Stamped> {
         let stamped = Stamped { price: level.price, quantity: level.quantity, changed: id };
         match (self.find(level.price), level.quantity > Quantity::ZERO) {
-            (Ok(index), true) => Some(std::mem::replace(&mut self.levels[index], stamped)),
-            (Ok(index), false) => Some(self.levels.remove(index)),
-            (Err(index), true) => {
-                self.levels.insert(index, stamped);
+            (Ok(place), true) => Some(std::mem::replace(&mut self.blocks[place.block][place.index], stamped)),
+            (Ok(place), false) => Some(self.remove(place)),
+            (Err(place), true) => {
+                self.insert(place, stamped);
                 None
             }
             (Err(_), false) => None,
         }
     }
 
-    /// Drops the worst levels beyond the best `window` ones, and yields them worst first.
-    pub fn cut(&mut self, window: usize) -> impl Iterator<Item = Stamped> + '_ {
-        self.levels.drain(..self.len().saturating_sub(window))
+    /// Drops the worst levels beyond the best `window` ones, and shows `dropped` each of them, worst first.
+    pub fn cut(&mut self, window: usize, mut dropped: impl FnMut(Stamped)) {
+        while self.len > window {
+            dropped(self.remove(Place { block: 0, index: 0 }));
+        }
     }
 
     /// A number that rises towards the best price of either side.
@@ -108,20 +126,22 @@ impl Ladder {
     pub(super) fn of(side: Side, levels: &[Level], id: i64) -> Self {
         let mut sorted: Vec<_> =
             levels.iter().map(|level| Stamped { price: level.price, quantity: level.quantity, changed: id }).collect();
-        // Venues send the best first; reversed, and run by run, the stable sort has nothing left to do.
+        // Venues send the best first; reversed, the stable sort has nothing left to do.
         sorted.reverse();
         sorted.sort_by_key(|level| Self::rank(side, level.price));
         // Being reversed, the last of equal prices now comes first, and that one is kept.
         sorted.dedup_by_key(|level| level.price);
         sorted.retain(|level| level.quantity > Quantity::ZERO);
-        Self { side, levels: sorted }
+        let mut ladder = Self::new(side);
+        ladder.fill(&sorted);
+        ladder
     }
 
     /// Becomes `fresh`, keeping the stamps of levels that are equal, and tells `touched` every price that differs.
     pub(super) fn become_like(&mut self, fresh: &Self, id: i64, mut touched: impl FnMut(Price)) {
         let mut merged = Vec::with_capacity(fresh.len());
-        let mut olds = self.levels.iter().copied().peekable();
-        for new in &fresh.levels {
+        let mut olds = self.blocks.iter().flatten().copied().peekable();
+        for new in fresh.blocks.iter().flatten() {
             let rank = Self::rank(self.side, new.price);
             while let Some(gone) = olds.next_if(|old| Self::rank(self.side, old.price) < rank) {
                 touched(gone.price);
@@ -135,31 +155,117 @@ impl Ladder {
             }
         }
         olds.for_each(|gone| touched(gone.price));
-        self.levels = merged;
+        self.fill(&merged);
     }
 
-    /// Where `price` is, or would have to be put.
-    ///
-    /// Looks at ever longer runs from the best end, because that is where most changes are (`benches/book.rs`).
-    fn find(&self, price: Price) -> Result<usize, usize> {
-        let rank_of = |level: &Stamped| Self::rank(self.side, level.price);
-        let rank = Self::rank(self.side, price);
-        let mut end = self.levels.len();
-        let mut run = FIRST_RUN;
-        let start = loop {
-            let start = end.saturating_sub(run);
-            if start == 0 || rank_of(&self.levels[start]) <= rank {
-                break start;
-            }
-            end = start;
-            run *= 2;
-        };
-        match self.levels[start..end].binary_search_by_key(&rank, rank_of) {
-            Ok(index) => Ok(start + index),
-            Err(index) => Err(start + index),
+    /// Replaces all levels by `sorted`, worst first. Blocks are left half empty, with room on both sides of a split.
+    fn fill(&mut self, sorted: &[Stamped]) {
+        self.len = sorted.len();
+        self.spare.clear();
+        self.blocks.clear();
+        for run in sorted.chunks(BLOCK_MAX / 2) {
+            let mut block = Vec::with_capacity(BLOCK_MAX);
+            block.extend_from_slice(run);
+            self.blocks.push(block);
         }
+        self.worst_ranks.clear();
+        self.worst_ranks.extend(self.blocks.iter().map(|block| Self::rank(self.side, block[0].price)));
+    }
+
+    fn find(&self, price: Price) -> Result<Place, Place> {
+        let rank = Self::rank(self.side, price);
+        // The last block that begins at or below the rank, or the first one for a new worst level.
+        let block = self.worst_ranks.partition_point(|worst| *worst <= rank).saturating_sub(1);
+        let Some(levels) = self.blocks.get(block) else {
+            return Err(Place { block: 0, index: 0 });
+        };
+        match levels.binary_search_by_key(&rank, |level| Self::rank(self.side, level.price)) {
+            Ok(index) => Ok(Place { block, index }),
+            Err(index) => Err(Place { block, index }),
+        }
+    }
+
+    fn insert(&mut self, place: Place, level: Stamped) {
+        let Place { mut block, mut index } = place;
+        self.len += 1;
+        if self.blocks.is_empty() {
+            let first = self.empty_block();
+            self.blocks.push(first);
+            self.worst_ranks.push(0);
+        } else if self.blocks[block].len() == BLOCK_MAX {
+            self.split(block);
+            if index > self.blocks[block].len() {
+                index -= self.blocks[block].len();
+                block += 1;
+            }
+        }
+        self.blocks[block].insert(index, level);
+        self.note_worst(block);
+    }
+
+    fn remove(&mut self, place: Place) -> Stamped {
+        let Place { block, index } = place;
+        self.len -= 1;
+        let removed = self.blocks[block].remove(index);
+        if self.blocks[block].is_empty() {
+            self.take_out(block);
+            return removed;
+        }
+        self.note_worst(block);
+        // Small neighbours are joined, so that blocks stay few however levels come and go.
+        let other = if block == 0 { 1 } else { block - 1 };
+        if other < self.blocks.len() && self.blocks[block].len() + self.blocks[other].len() <= BLOCK_MAX / 4 {
+            self.join(block.min(other));
+        }
+        removed
+    }
+
+    /// Moves the better half of a block to a new one behind it.
+    fn split(&mut self, block: usize) {
+        let mut better = self.empty_block();
+        better.extend(self.blocks[block].drain(BLOCK_MAX / 2..));
+        self.blocks.insert(block + 1, better);
+        self.worst_ranks.insert(block + 1, 0);
+        self.note_worst(block + 1);
+    }
+
+    /// Moves the levels of the block after `block` to its end.
+    fn join(&mut self, block: usize) {
+        let (worse, better) = self.blocks.split_at_mut(block + 1);
+        worse[block].append(&mut better[0]);
+        self.take_out(block + 1);
+    }
+
+    fn take_out(&mut self, block: usize) {
+        self.worst_ranks.remove(block);
+        let empty = self.blocks.remove(block);
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(empty);
+        }
+    }
+
+    fn empty_block(&mut self) -> Vec<Stamped> {
+        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK_MAX))
+    }
+
+    fn note_worst(&mut self, block: usize) {
+        self.worst_ranks[block] = Self::rank(self.side, self.blocks[block][0].price);
+    }
+
+    /// What every method relies on.
+    #[cfg(test)]
+    pub(super) fn assert_sound(&self) {
+        assert!(self.blocks.iter().all(|block| (1..=BLOCK_MAX).contains(&block.len())));
+        assert_eq!(self.blocks.iter().map(Vec::len).sum::<usize>(), self.len);
+        let worst = self.blocks.iter().map(|block| Self::rank(self.side, block[0].price));
+        assert!(worst.eq(self.worst_ranks.iter().copied()));
+        assert!(self.blocks.iter().flatten().is_sorted_by_key(|level| Self::rank(self.side, level.price)));
+        assert!(self.blocks.iter().flatten().all(|level| level.quantity > Quantity::ZERO));
+        assert!(self.spare.iter().all(Vec::is_empty) && self.spare.len() <= SPARE_MAX);
     }
 }
 
-/// Levels looked at first when a price is searched.
-const FIRST_RUN: usize = 8;
+/// Levels in a block at most: 1.5 KiB.
+const BLOCK_MAX: usize = 64;
+/// Blocks kept for reuse.
+const SPARE_MAX: usize = 8;

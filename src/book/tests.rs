@@ -61,6 +61,7 @@ fn assert_same(book: &Book, oracle: &Oracle) {
     assert_eq!(best.bid, oracle.bids().first().copied().unwrap_or_default());
     assert_eq!(best.ask, oracle.asks().first().copied().unwrap_or_default());
     for (ladder, levels) in [(book.bids(), oracle.bids()), (book.asks(), oracle.asks())] {
+        ladder.assert_sound();
         assert_eq!(ladder.len(), levels.len());
         assert_eq!(ladder.worst().map(|worst| worst.level()), levels.last().copied());
         assert!(levels.iter().all(|level| ladder.at(level.price).is_some_and(|there| there.level() == *level)));
@@ -137,6 +138,35 @@ proptest! {
             }
             assert_same(&book, &oracle);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Thousands of levels, so that blocks of a ladder are split and joined: it fills, then thins out, then fills again.
+    #[test]
+    fn a_large_book_equals_two_maps(seed in any::<u64>(), spread in 500_i64..4000) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut book, mut oracle) = (Book::default(), Oracle::default());
+        for id in 1..300 {
+            let removals = if (id / 100) % 2 == 0 { 2 } else { 9 };
+            let mut levels = || -> Vec<_> {
+                let quantity = |random: &mut fastrand::Rng| if random.u8(..10) < removals { 0 } else { random.i64(1..9) };
+                (0..40).map(|_| level(random.i64(..spread), quantity(&mut random))).collect()
+            };
+            let (bids, asks) = (levels(), levels());
+            book.apply(id, &bids, &asks);
+            oracle.apply(&bids, &asks);
+            if id % 50 == 0 {
+                assert_same(&book, &oracle);
+            }
+            if id % 120 == 0 {
+                book.cut(300);
+                oracle.cut(300);
+            }
+        }
+        assert_same(&book, &oracle);
     }
 }
 
