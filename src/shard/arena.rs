@@ -37,8 +37,10 @@ struct Range {
 pub(super) enum Class {
     /// Updates: in order.
     Data,
-    /// Replies, pings, pongs, the close frame: never stuck behind data.
+    /// Replies, pings, pongs: never stuck behind data.
     Control,
+    /// The close frame: nothing may follow it, so data that has not gone by then never will.
+    Last,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +95,7 @@ impl Arena {
     /// Puts `made` behind what is pending for `session`.
     #[inline]
     pub(super) fn link(&mut self, made: Made, session: u32, class: Class) {
-        self.is_urgent |= class == Class::Control;
+        self.is_urgent |= class != Class::Data;
         let new = self.ranges.len() as u32;
         let queue = &mut self.queues[session as usize];
         if queue.first == NONE {

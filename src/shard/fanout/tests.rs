@@ -459,6 +459,27 @@ fn the_last_words_are_in_order() {
 }
 
 #[test]
+fn nothing_follows_a_close_frame_wherever_the_socket_stops() {
+    for room in 0..800 {
+        let mut rig = Rig::new(|_| {});
+        let client = rig.open("/ws/btcusdt@trade");
+        client.pipe.0.room.set(room);
+        // Some of the data waits from an earlier pass, some is of the same one.
+        rig.pass(&[trade(0), trade(1)]);
+        rig.fanout.publish(&batch(&[trade(2)]));
+        rig.tell(&client, "nonsense");
+        rig.pass(&[trade(3)]);
+        rig.feed(&client, usize::MAX);
+        let heard = client.pipe.heard();
+        assert_eq!(heard.last().unwrap(), "close:1008:Invalid request", "room for {room}");
+        assert_eq!(heard.iter().filter(|text| text.contains("Invalid JSON")).count(), 1);
+        let trades: Vec<&String> = heard.iter().filter(|text| text.contains("trade")).collect();
+        assert!(trades.iter().zip(0..).all(|(text, id)| **text == trade_text(id)), "room for {room}: {heard:?}");
+        assert_eq!(trades.len() + 2, heard.len());
+    }
+}
+
+#[test]
 fn a_shutdown_is_announced_in_each_sessions_form() {
     let mut rig = Rig::new(|_| {});
     let clients = ["/ws", "/stream", "/stream?timeUnit=microsecond"].map(|url| rig.open(url));
