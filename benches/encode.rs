@@ -15,6 +15,9 @@ use tickcast::{
 
 const TIME: Nanos = Nanos::from_micros(1_789_000_000_124_311);
 
+/// Something that writes one event.
+type Writer = Box<dyn Fn(&mut Vec<u8>)>;
+
 fn main() {
     let small = std::env::var("TICKCAST_BENCH").is_ok_and(|value| value == "small");
     let rounds = if small { 3 } else { 15 };
@@ -35,7 +38,7 @@ fn main() {
     let update = |payload| Update { instrument, received: TIME, time: TIME, payload };
     let diff =
         Payload::DepthDiff { cadence: Cadence::Fast, first_id: 100_530_416_203, last_id: 100_530_416_223, bids, asks };
-    let cases: [(&str, Update, Box<dyn Fn(&mut Vec<u8>)>); 3] = [
+    let cases: [(&str, Update, Writer); 3] = [
         ("trade", update(Payload::Trade(trade)), Box::new(move |out| write(out, &rival::Trade::of(&trade)))),
         (
             "bookTicker",

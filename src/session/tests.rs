@@ -1,5 +1,7 @@
 //! Replies byte for byte, and what messages cause.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     market::InstrumentId,
@@ -285,6 +287,24 @@ fn every_kind_of_message_counts_but_the_last_word() {
     assert_eq!(say(Incoming::Binary), (ReplyKind::Nothing, Some(CloseReason::Binary), Vec::new()));
     assert_eq!(say(Incoming::Pong(b"")), (ReplyKind::Nothing, Some(CloseReason::TooManyRequests), Vec::new()));
     assert_eq!(say(Incoming::Close(Some(1000))).1, Some(CloseReason::Client(Some(1000))));
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_said_the_answer_is_json(
+        method in prop_oneof![Just("SUBSCRIBE"), Just("UNSUBSCRIBE"), Just("LIST_SUBSCRIPTIONS"), Just("SET_PROPERTY"), Just("\"")],
+        params in "[\\[\\]a-z@\",0-9 :.é]{0,40}",
+        id in "[0-9a-z\"-]{0,40}",
+        noise in ".*",
+    ) {
+        let near = format!(r#"{{"method":"{method}","params":[{params}],"id":{id}}}"#);
+        for text in [near, noise] {
+            let mut client = Client::open("/ws", limits());
+            let reply = client.says(&text);
+            let parsed: serde_json::Value = serde_json::from_str(&reply).unwrap();
+            prop_assert!(parsed.get("result").is_some() != parsed.get("error").is_some());
+        }
+    }
 }
 
 #[test]

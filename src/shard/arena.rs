@@ -5,6 +5,9 @@ use super::table::Member;
 /// Bytes after which a pass is flushed before it goes on: an arena stays in the cache's reach and within 32 bits.
 const ARENA_BYTES_MAX: usize = 4 << 20;
 
+/// Ranges after which it is as well: they take as much memory as the bytes, not more.
+const RANGES_MAX: usize = ARENA_BYTES_MAX / size_of::<Range>();
+
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
@@ -34,8 +37,10 @@ struct Range {
 pub(super) enum Class {
     /// Updates: in order.
     Data,
-    /// Replies, pings, pongs, the close frame: never stuck behind data.
+    /// Replies, pings, pongs: never stuck behind data.
     Control,
+    /// The close frame: nothing may follow it, so data that has not gone by then never will.
+    Last,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +95,7 @@ impl Arena {
     /// Puts `made` behind what is pending for `session`.
     #[inline]
     pub(super) fn link(&mut self, made: Made, session: u32, class: Class) {
-        self.is_urgent |= class == Class::Control;
+        self.is_urgent |= class != Class::Data;
         let new = self.ranges.len() as u32;
         let queue = &mut self.queues[session as usize];
         if queue.first == NONE {
@@ -126,7 +131,7 @@ impl Arena {
 
     /// Whether it is time to flush, whatever else there is to do.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes.len() >= ARENA_BYTES_MAX
+        self.bytes.len() >= ARENA_BYTES_MAX || self.ranges.len() >= RANGES_MAX
     }
 
     /// The sessions for which something may be pending; to be given back to [`Arena::clear`].
@@ -155,6 +160,7 @@ impl Arena {
         touched.clear();
         self.touched = touched;
         self.ranges.clear();
+        self.ranges.shrink_to(2 * RANGES_MAX);
         self.bytes.clear();
         self.bytes.shrink_to(2 * ARENA_BYTES_MAX);
         self.is_urgent = false;

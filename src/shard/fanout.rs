@@ -401,7 +401,7 @@ impl<W: Wire> Fanout<W> {
         let id = self.links.id(index);
         self.endings.add(id, self.now);
         let made = self.arena.make(|out| frame::close(out, reason.code(), reason.text()));
-        self.arena.link(made, index, Class::Control);
+        self.arena.link(made, index, Class::Last);
     }
 
     fn remove(&mut self, index: u32) {

@@ -47,22 +47,19 @@ impl Outbox {
         Ok(())
     }
 
-    /// Puts whole frames behind those of their class, or refuses them all.
+    /// Puts whole frames behind those of their class, or refuses them all. The last frame is never refused; all data
+    /// but a frame that was begun makes way for it.
     pub(super) fn push(&mut self, part: Part<'_>, bytes_max: usize) -> Result<(), Full> {
-        if self.len() + part.bytes.len() > bytes_max {
+        if part.class == Class::Last {
+            self.data.truncate(self.data_from + self.begun);
+        } else if self.len() + part.bytes.len() > bytes_max {
             return Err(Full);
         }
         match part.class {
             Class::Data => self.data.extend_from_slice(part.bytes),
-            Class::Control => self.control.extend_from_slice(part.bytes),
+            Class::Control | Class::Last => self.control.extend_from_slice(part.bytes),
         }
         Ok(())
-    }
-
-    /// Drops all data but a frame that was begun, and takes the last frame of the session, whatever the limit.
-    pub(super) fn end_with(&mut self, close: &[u8]) {
-        self.data.truncate(self.data_from + self.begun);
-        self.control.extend_from_slice(close);
     }
 
     /// How many bytes wait.
@@ -241,7 +238,7 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.begin([data(&[&a[..], &b].concat())].into_iter(), 2, 10).unwrap();
         assert_eq!(outbox.push(data(&b), 10), Err(Full));
-        outbox.end_with(&ping());
+        outbox.push(Part { bytes: &ping(), class: Class::Last }, 10).unwrap();
         let mut wire = Narrow { taken: a[..2].to_vec(), room: usize::MAX, most: usize::MAX };
         assert!(outbox.drain(&mut wire, &mut 0).unwrap());
         assert_eq!(wire.taken, [&a[..], &ping()].concat());

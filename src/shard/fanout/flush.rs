@@ -8,7 +8,7 @@ use crate::{
     session::CloseReason,
     shard::{
         Wire,
-        arena::{Arena, Part, Pending},
+        arena::{Arena, Class, Part, Pending},
         links::{Link, Stage},
         outbox::{Full, Outbox},
     },
@@ -75,7 +75,8 @@ impl<W: Wire> Fanout<W> {
         let mut close = Vec::new();
         frame::close(&mut close, CloseReason::SlowConsumer.code(), CloseReason::SlowConsumer.text());
         if let Some(outbox) = &mut link.outbox {
-            outbox.end_with(&close);
+            let pushed = outbox.push(Part { bytes: &close, class: Class::Last }, self.outbox_bytes_max);
+            debug_assert_eq!(pushed, Ok(()), "the last frame is never refused");
         }
     }
 

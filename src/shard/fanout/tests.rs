@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, VecDeque},
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, IoSlice, Read, Write},
     rc::Rc,
     time::Duration,
 };
@@ -64,6 +64,11 @@ impl Write for Pipe {
         self.0.room.set(self.0.room.get().saturating_sub(count));
         self.0.outbound.borrow_mut().extend_from_slice(&bytes[..count]);
         Ok(count)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        self.write(&all)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -454,6 +459,27 @@ fn the_last_words_are_in_order() {
 }
 
 #[test]
+fn nothing_follows_a_close_frame_wherever_the_socket_stops() {
+    for room in 0..800 {
+        let mut rig = Rig::new(|_| {});
+        let client = rig.open("/ws/btcusdt@trade");
+        client.pipe.0.room.set(room);
+        // Some of the data waits from an earlier pass, some is of the same one.
+        rig.pass(&[trade(0), trade(1)]);
+        rig.fanout.publish(&batch(&[trade(2)]));
+        rig.tell(&client, "nonsense");
+        rig.pass(&[trade(3)]);
+        rig.feed(&client, usize::MAX);
+        let heard = client.pipe.heard();
+        assert_eq!(heard.last().unwrap(), "close:1008:Invalid request", "room for {room}");
+        assert_eq!(heard.iter().filter(|text| text.contains("Invalid JSON")).count(), 1);
+        let trades: Vec<&String> = heard.iter().filter(|text| text.contains("trade")).collect();
+        assert!(trades.iter().zip(0..).all(|(text, id)| **text == trade_text(id)), "room for {room}: {heard:?}");
+        assert_eq!(trades.len() + 2, heard.len());
+    }
+}
+
+#[test]
 fn a_shutdown_is_announced_in_each_sessions_form() {
     let mut rig = Rig::new(|_| {});
     let clients = ["/ws", "/stream", "/stream?timeUnit=microsecond"].map(|url| rig.open(url));
@@ -481,6 +507,36 @@ fn a_pass_larger_than_the_arena_arrives_whole() {
     assert_eq!(clients[1].pipe.heard().len(), 40_000);
     rig.feed(&clients[2], usize::MAX);
     assert_eq!(clients[2].pipe.heard().len(), 80_000);
+}
+
+#[test]
+fn large_frames_go_out_as_they_lie_and_stay_whole() {
+    let mut news = Batch::default();
+    news.levels.extend([Level { price: Price(1), quantity: Quantity(1) }; 200]);
+    let spread = |id| Payload::DepthDiff {
+        cadence: Cadence::Slow,
+        first_id: id,
+        last_id: id,
+        bids: Span { start: 0, len: 200 },
+        asks: Span::default(),
+    };
+    // The other form lies between the frames of each: no two are adjacent, and there are more than one call takes.
+    news.updates = batch(&(0..150).map(spread).collect::<Vec<_>>()).updates;
+    for room in [0, 1, 100_000, 400_000, usize::MAX] {
+        let mut rig = Rig::new(|_| {});
+        let clients = ["/ws/btcusdt@depth", "/stream?streams=btcusdt@depth"].map(|url| rig.open(url));
+        clients.iter().for_each(|client| client.pipe.0.room.set(room));
+        rig.pass_of(&news);
+        if room == usize::MAX {
+            assert_eq!(rig.fanout.take_tally().writes, 2 * 3, "64 slices a call");
+        }
+        for client in &clients {
+            rig.feed(client, usize::MAX);
+            let heard = client.pipe.heard();
+            assert_eq!(heard.len(), 150);
+            assert!(heard.iter().zip(0..).all(|(text, id)| text.contains(&format!(r#""U":{id},"#))));
+        }
+    }
 }
 
 /// Many sessions that come, go, subscribe, unsubscribe, switch their form and starve, against a plain oracle: what each
