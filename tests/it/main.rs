@@ -4,5 +4,6 @@
 mod captures;
 mod client;
 mod recording;
+mod replay;
 mod sim;
 mod tidy;
