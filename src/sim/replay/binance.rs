@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use reel::{Depth, Entry, Reel, rest_aggregate, rest_trade};
+use reel::{Depth, Entry, Reel, last_id, rest_aggregate, rest_trade};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, error::Error};
 
@@ -169,21 +169,29 @@ impl Binance {
         }
     }
 
-    /// The book recorded at entry `at`, with the diffs before entry `reached` applied.
+    /// The book recorded at entry `at`: as it was, if no diff came between it and entry `reached`, else brought up to there.
     fn book_at(&self, at: usize, reached: usize, symbol: &str, limit: usize) -> Option<Bytes> {
         let Entry::Book { body, .. } = &self.reel.entries[at] else { return None };
         let mut depth = Depth::read(body)?;
-        let recorded_id = depth.last_id;
+        let mut is_recorded = true;
         for topic in self.reel.diff_topics(symbol) {
             let entries = self.stage.entries(topic);
-            let from = entries.partition_point(|&entry| entry < at);
-            for &entry in entries[from..].iter().take_while(|&&entry| entry < reached) {
-                if let Entry::Frame { payload, .. } = &self.reel.entries[entry] {
-                    depth.apply(payload);
-                }
+            let entries = &entries[..entries.partition_point(|&entry| entry < reached)];
+            let payload = |&entry: &usize| match &self.reel.entries[entry] {
+                Entry::Frame { payload, .. } => Some(payload),
+                Entry::Book { .. } => None,
+            };
+            let after = entries.partition_point(|&entry| entry < at);
+            if after == entries.len() {
+                continue;
             }
+            // The answer may be older than diffs that had been received before it: clients have those in their buffers.
+            let is_newer = |entry: &&usize| payload(entry).and_then(|it| last_id(it)) > Some(depth.last_id);
+            let buffered = entries[..after].iter().rev().take_while(is_newer).count();
+            is_recorded = false;
+            entries[after - buffered..].iter().filter_map(payload).for_each(|payload| depth.apply(payload));
         }
-        if depth.last_id == recorded_id && depth.levels() <= limit {
+        if is_recorded && depth.levels() <= limit {
             return Some(body.clone());
         }
         Some(depth.body(limit).into())

@@ -126,15 +126,14 @@ impl Depth {
         Some(depth)
     }
 
-    /// Applies a diff unless it is older than the book; `false` if it is no diff.
-    pub(super) fn apply(&mut self, payload: &[u8]) -> bool {
-        let Ok(diff) = serde_json::from_slice::<Diff>(payload) else { return false };
+    /// Applies a diff unless it is older than the book; what is no diff changes nothing.
+    pub(super) fn apply(&mut self, payload: &[u8]) {
+        let Ok(diff) = serde_json::from_slice::<Diff>(payload) else { return };
         if diff.u > self.last_id {
             apply(&mut self.bids, &diff.b);
             apply(&mut self.asks, &diff.a);
             self.last_id = diff.u;
         }
-        true
     }
 
     /// The REST body with at most `limit` levels a side.
@@ -188,6 +187,15 @@ struct Diff<'a> {
     b: Vec<Vec<&'a RawValue>>,
     #[serde(borrow)]
     a: Vec<Vec<&'a RawValue>>,
+}
+
+/// The last id of a diff.
+pub(super) fn last_id(payload: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Id {
+        u: i64,
+    }
+    serde_json::from_slice::<Id>(payload).ok().map(|id| id.u)
 }
 
 /// A recorded trade frame in the shape of `/api/v3/historicalTrades`, with its id.
