@@ -11,6 +11,7 @@ mod faults;
 mod floor;
 mod frame;
 mod market;
+pub mod replay;
 mod rest;
 mod symbols;
 

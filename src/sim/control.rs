@@ -79,10 +79,10 @@ impl Control {
         let Some(id) = request.id.map(|id| id.get().to_owned()).filter(|id| is_id(id)) else {
             return Outcome::error(2, "Invalid request: request ID must be an unsigned integer", None);
         };
-        self.run(&request.method, request.params, id)
+        self.run(&request.method, request.params, &id)
     }
 
-    fn run(&mut self, method: &str, params: Vec<Value>, id: String) -> Outcome {
+    fn run(&mut self, method: &str, params: Vec<Value>, id: &str) -> Outcome {
         match method {
             "SUBSCRIBE" | "UNSUBSCRIBE" => {
                 let names: Option<Vec<String>> = params
@@ -90,24 +90,24 @@ impl Control {
                     .map(|name| if let Value::String(name) = name { Some(name) } else { None })
                     .collect();
                 let Some(names) = names.filter(|names| names.iter().all(|name| is_stream(name))) else {
-                    return Outcome::error(2, "Invalid request: invalid stream", Some(&id)).closing(true);
+                    return Outcome::error(2, "Invalid request: invalid stream", Some(id)).closing(true);
                 };
                 if method == "UNSUBSCRIBE" {
                     let removed = self.remove(&names);
-                    return Outcome { removed, ..Outcome::result("null", &id) };
+                    return Outcome { removed, ..Outcome::result("null", id) };
                 }
                 if self.names.len() + names.len() > STREAMS_MAX {
-                    return Outcome::error(4, "Too many subscriptions", Some(&id)).closing(true);
+                    return Outcome::error(4, "Too many subscriptions", Some(id)).closing(true);
                 }
                 let added = self.add(names.into_iter());
-                Outcome { added, ..Outcome::result("null", &id) }
+                Outcome { added, ..Outcome::result("null", id) }
             }
-            "LIST_SUBSCRIPTIONS" => Outcome::result(&Value::from(self.names.clone()).to_string(), &id),
-            "SET_PROPERTY" | "GET_PROPERTY" => self.property(method == "SET_PROPERTY", &params, &id),
+            "LIST_SUBSCRIPTIONS" => Outcome::result(&Value::from(self.names.clone()).to_string(), id),
+            "SET_PROPERTY" | "GET_PROPERTY" => self.property(method == "SET_PROPERTY", &params, id),
             other => {
                 let names = "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`";
                 let message = format!("Invalid request: unknown variant `{other}`, expected one of {names}");
-                Outcome::error(2, &message, Some(&id))
+                Outcome::error(2, &message, Some(id))
             }
         }
     }

@@ -16,6 +16,7 @@ mod oracle;
 mod process;
 mod recording;
 mod rest;
+mod replay;
 mod sim;
 mod soak;
 mod tidy;
