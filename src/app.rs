@@ -1,13 +1,15 @@
 //! Builds and joins everything, one stage a line; signals and drain.
 
 mod plan;
+mod record;
 mod shards;
 mod signal;
 
 pub use plan::check;
+pub use record::{Counts, Recorder};
 pub use signal::{run_until_signal, wait_for_signal, wait_for_signal_while};
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
@@ -15,9 +17,10 @@ use tokio::runtime::{Builder, Runtime};
 use crate::{
     config::{Config, ConfigError, EMBEDDED},
     engine::{self, Engine},
-    intake::{self, Intake},
+    intake::{self, Intake, Tap},
     market::Catalogue,
-    metrics, ring,
+    metrics,
+    ring::{self, Publisher},
     server::{self, BindError, Server},
     sim,
     topic::{Batch, Interest},
@@ -63,17 +66,24 @@ pub struct App {
     doors: Runtime,
     shards: Arc<Shards>,
     following: Following,
-    intake: Intake,
+    ingest: Ingest,
     feeds: Runtime,
-    engine: engine::Running,
     exchange: Option<Source>,
     catalogue: Arc<Catalogue>,
+}
+
+/// The half above the ring.
+#[derive(Debug)]
+struct Ingest {
+    intake: Intake,
+    engine: engine::Running,
 }
 
 /// What stands in for an exchange inside this process.
 #[derive(Debug)]
 enum Source {
     Simulated(sim::Running),
+    Replayed(sim::replay::Running),
 }
 
 impl App {
@@ -86,6 +96,15 @@ impl App {
         Self::join(&config, exchange.map(Source::Simulated))
     }
 
+    /// Starts everything on a recording: a stand-in plays the exchange, in place of the configured venues.
+    ///
+    /// # Errors
+    /// As [`App::start`], and if the files are no recording.
+    pub fn start_replay(mut config: Config, files: &[PathBuf], speed: sim::replay::Speed) -> Result<Self, StartError> {
+        let replay = plan::stand_in(&mut config, files, speed)?;
+        Self::join(&config, Some(Source::Replayed(replay)))
+    }
+
     /// The stages, from the doors' side of the ring to the venues' side, so that no update is published before whoever
     /// mirrors it listens.
     fn join(config: &Config, exchange: Option<Source>) -> Result<Self, StartError> {
@@ -94,7 +113,8 @@ impl App {
             source: io::Error::other(error),
         })?;
         metrics::build_info(env!("CARGO_PKG_VERSION"));
-        let Plan { catalogue, protocols, feeds } = Plan::of(config)?;
+        let plan = Plan::of(config)?;
+        let catalogue = Arc::clone(&plan.catalogue);
         let interest = Arc::new(Interest::new(catalogue.instruments().len()));
         let publisher = ring::ring::<Batch>(config.ring.slots, config.ring.bytes);
 
@@ -114,21 +134,9 @@ impl App {
             prometheus,
         )?;
 
-        let (up, inbound) = flume::bounded(INBOUND_MAX);
-        let (asked, requests) = flume::bounded(REQUESTS_MAX);
-        let engine = Engine::new(engine::Parts {
-            catalogue: Arc::clone(&catalogue),
-            protocols,
-            interest,
-            publisher,
-            requests: asked,
-            settings: config.engine.clone(),
-            stale_after: Duration::from_millis(config.intake.stale_after_ms),
-        });
-        let engine = engine::start(engine, inbound).map_err(StartError::system("starting the engine"))?;
-        let runtime = runtime("intake")?;
-        let intake = intake::start(runtime.handle(), feeds, &catalogue, &config.intake, up, requests, None);
-        Ok(Self { server, doors, shards, following, intake, feeds: runtime, engine, exchange, catalogue })
+        let feeds = runtime("intake")?;
+        let ingest = Ingest::start(config, plan, interest, publisher, &feeds, None)?;
+        Ok(Self { server, doors, shards, following, ingest, feeds, exchange, catalogue })
     }
 
     /// Where the public door is.
@@ -164,23 +172,63 @@ impl App {
         }
     }
 
+    /// How many frames of the recording were served, of how many.
+    pub fn replayed(&self) -> Option<(u64, u64)> {
+        match &self.exchange {
+            Some(Source::Replayed(replay)) => Some(replay.progress()),
+            _ => None,
+        }
+    }
+
     /// Whether every thread still runs: one that ended early ended with a defect.
     pub fn is_sound(&self) -> bool {
-        !self.engine.is_finished() && self.shards.are_running()
+        !self.ingest.engine.is_finished() && self.shards.are_running()
     }
 
     /// Drains: no new connections, `serverShutdown` to everyone, close frames, then venues and threads end.
     pub fn stop(self) {
-        let Self { server, doors, shards, following, intake, feeds, engine, exchange, .. } = self;
+        let Self { server, doors, shards, following, ingest, feeds, exchange, .. } = self;
         server.stop_accepting();
         shards.drain(DRAIN);
         doors.block_on(server.shutdown());
-        feeds.block_on(intake.stop());
-        engine.join();
+        ingest.stop(&feeds);
         following.stop();
         drop(exchange);
         feeds.shutdown_timeout(DRAIN);
         doors.shutdown_timeout(DRAIN);
+    }
+}
+
+impl Ingest {
+    /// Starts the ingest loop, then what feeds it.
+    fn start(
+        config: &Config,
+        plan: Plan,
+        interest: Arc<Interest>,
+        publisher: Publisher<Batch>,
+        feeds: &Runtime,
+        tap: Option<Tap>,
+    ) -> Result<Self, StartError> {
+        let (up, inbound) = flume::bounded(INBOUND_MAX);
+        let (asked, requests) = flume::bounded(REQUESTS_MAX);
+        let engine = Engine::new(engine::Parts {
+            catalogue: Arc::clone(&plan.catalogue),
+            protocols: plan.protocols,
+            interest,
+            publisher,
+            requests: asked,
+            settings: config.engine.clone(),
+            stale_after: Duration::from_millis(config.intake.stale_after_ms),
+        });
+        let engine = engine::start(engine, inbound).map_err(StartError::system("starting the engine"))?;
+        let intake = intake::start(feeds.handle(), plan.feeds, &plan.catalogue, &config.intake, up, requests, tap);
+        Ok(Self { intake, engine })
+    }
+
+    /// The venues' connections are closed; the loop ends with them.
+    fn stop(self, feeds: &Runtime) {
+        feeds.block_on(self.intake.stop());
+        self.engine.join();
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the user typed, and what is run for it.
 
 mod exchange;
+mod record;
+mod replay;
 mod serve;
 mod tail;
 
@@ -41,6 +43,10 @@ enum Command {
     Serve,
     /// Run the simulated exchange alone, for tests of other software: Binance's protocol on a loopback port.
     Exchange(exchange::Arguments),
+    /// Record what the venues send, byte for byte with receive times.
+    Record(record::Arguments),
+    /// Serve a recording: a stand-in plays the exchange, the real connector takes it in.
+    Replay(replay::Arguments),
     /// Print a stream as it comes.
     Tail(tail::Arguments),
     /// Read the configuration, say what is wrong with it or what it comes to.
@@ -119,6 +125,8 @@ fn execute(line: Line) -> Result<(), Failure> {
     match line.command {
         None | Some(Command::Serve) => serve::run(with_log(load()?)?),
         Some(Command::Exchange(arguments)) => exchange::run(with_log(load()?)?, &arguments),
+        Some(Command::Record(arguments)) => record::run(with_log(load()?)?, &arguments),
+        Some(Command::Replay(arguments)) => replay::run(with_log(load()?)?, &arguments),
         Some(Command::Tail(arguments)) => tail::run(&load()?, &arguments),
         Some(Command::CheckConfig) => check_config(&load()?),
         Some(Command::DefaultConfig) => {

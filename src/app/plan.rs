@@ -1,12 +1,13 @@
 //! From the configuration to what is to be run: protocols, catalogue, feeds, stand-ins.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{EMBEDDED, StartError};
 use crate::{
     config::{Config, ConfigError, Venue},
     intake::VenueFeed,
     market::Catalogue,
+    recording::Recording,
     sim,
     venue::AnyProtocol,
 };
@@ -66,6 +67,37 @@ pub(super) fn embed(config: &mut Config) -> Result<Option<sim::Running>, StartEr
         venue.rest_url = format!("http://{address}");
     }
     Ok(Some(exchange))
+}
+
+/// Starts a stand-in that plays a recording, and makes it the only venue, under the name that its kind is configured with.
+pub(super) fn stand_in(
+    config: &mut Config,
+    files: &[PathBuf],
+    speed: sim::replay::Speed,
+) -> Result<sim::replay::Running, StartError> {
+    let unreadable = |error: &dyn std::fmt::Display| StartError::Recording(error.to_string());
+    let recording = Recording::open(files).map_err(|error| unreadable(&error))?;
+    if recording.torn_bytes() > 0 {
+        tracing::warn!(
+            bytes = recording.torn_bytes(),
+            "the recording ends in the middle of a block, which is left out"
+        );
+    }
+    let settings = sim::replay::Settings { speed, ..sim::replay::Settings::default() };
+    let replay = sim::replay::start(&recording, &settings).map_err(|error| unreadable(&error))?;
+    let (address, kind) = (replay.addr(), replay.kind());
+    let path = if kind == "kraken" { "/v2" } else { "" };
+    let named = config.venues.iter().find(|venue| venue.kind == kind).map(|venue| venue.name.clone());
+    config.venues = vec![Venue {
+        name: named.unwrap_or_else(|| kind.to_owned()),
+        kind: kind.to_owned(),
+        ws_url: format!("ws://{address}{path}"),
+        rest_url: format!("http://{address}"),
+        symbols: replay.symbols().to_vec(),
+        connections: 1,
+        book_depth: replay.depth().and_then(|depth| u32::try_from(depth).ok()).unwrap_or(1000),
+    }];
+    Ok(replay)
 }
 
 /// Starts the simulated exchange as configured, for `symbols` (none: all it knows).

@@ -28,19 +28,28 @@ pub(super) fn run(config: Config, arguments: &Arguments) -> Result<(), Failure> 
     let recorder = Recorder::start(config, &arguments.file)?;
     let progress = ProgressBar::new_spinner();
     progress.enable_steady_tick(Duration::from_millis(250));
-    let limit = arguments.seconds.map(Duration::from_secs);
-    app::wait_for_signal_or(limit, Duration::from_millis(250), || {
+    let mut looks = arguments.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(LOOKS_PER_SECOND));
+    app::wait_for_signal_while(Duration::from_millis(1000 / LOOKS_PER_SECOND), || {
         let counts = recorder.counts();
         progress.set_message(format!(
             "{name}: {} frames, {} answers, {} KiB, {} left out",
             counts.frames,
             counts.responses,
-            counts.bytes_written / 1024,
+            counts.bytes / 1024,
             counts.left_out
         ));
+        let goes_on = looks > 0 && recorder.is_writing();
+        looks = looks.saturating_sub(1);
+        goes_on
     });
     let counts = recorder.finish().map_err(cannot)?;
     progress.finish_and_clear();
-    eprintln!("{name}: {} frames and {} answers recorded, {} left out.", counts.frames, counts.responses, counts.left_out);
+    eprintln!(
+        "{name}: {} frames and {} answers recorded, {} left out.",
+        counts.frames, counts.responses, counts.left_out
+    );
     Ok(())
 }
+
+/// How often the progress is drawn.
+const LOOKS_PER_SECOND: u64 = 4;

@@ -71,19 +71,20 @@ pub fn start(recording: &Recording, settings: &Settings) -> io::Result<Running> 
     if matches!(settings.speed, Speed::Times(times) if !(times > 0.0 && times.is_finite())) {
         return Err(invalid("the speed has to be more than 0"));
     }
-    let (door, stage) = match dialect(recording).map_err(invalid)? {
+    match dialect(recording).map_err(invalid)? {
         Dialect::Binance => {
             let exchange = Arc::new(Binance::new(recording, settings));
-            let stage = exchange.stage();
-            (Door::open(settings.listen, "replay", exchange)?, stage)
+            let (stage, symbols) = (exchange.stage(), exchange.symbols());
+            let door = Door::open(settings.listen, "replay", exchange)?;
+            Ok(Running { door, stage, kind: "binance", symbols, depth: None })
         }
         Dialect::Kraken => {
             let exchange = Arc::new(Kraken::new(recording, settings).map_err(|reason| invalid(&reason))?);
-            let stage = exchange.stage();
-            (Door::open(settings.listen, "replay", exchange)?, stage)
+            let (stage, symbols, depth) = (exchange.stage(), exchange.symbols(), Some(exchange.depth()));
+            let door = Door::open(settings.listen, "replay", exchange)?;
+            Ok(Running { door, stage, kind: "kraken", symbols, depth })
         }
-    };
-    Ok(Running { door, stage })
+    }
 }
 
 /// A recording being served; dropping it stops it.
@@ -91,12 +92,30 @@ pub fn start(recording: &Recording, settings: &Settings) -> io::Result<Running> 
 pub struct Running {
     door: Door,
     stage: Arc<Stage>,
+    kind: &'static str,
+    symbols: Vec<String>,
+    depth: Option<usize>,
 }
 
 impl Running {
     /// Where it listens, WebSockets and REST alike.
     pub const fn addr(&self) -> SocketAddr {
         self.door.addr()
+    }
+
+    /// Whose protocol it speaks: a `kind` of the configuration.
+    pub const fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The recorded symbols in the venue's spelling.
+    pub fn symbols(&self) -> &[String] {
+        &self.symbols
+    }
+
+    /// Levels per side of the recorded books, where a subscription names them.
+    pub const fn depth(&self) -> Option<usize> {
+        self.depth
     }
 
     /// Of the streams that were asked for: frames sent by the connection that is the farthest, and frames there are.

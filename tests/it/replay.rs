@@ -16,7 +16,7 @@ use tickcast::{
 
 use crate::{
     captures,
-    client::{Client, LocalBook, eight, get},
+    venue_client::{Client, LocalBook, eight, get},
 };
 
 fn record(ms: i64, kind: Kind, text: &str) -> Record {

@@ -81,7 +81,7 @@ fn lib_lists_every_room_with_one_sentence() {
         let line = format!("pub mod {room};");
         let at = lib.lines().position(|text| text == line).unwrap_or_else(|| panic!("lib.rs lacks `{line}`"));
         let above = lib.lines().nth(at - 1).expect("a line above");
-        assert!(above.starts_with("/// ") && above.ends_with('.'), "`{line}` has no sentence above it");
+        assert!(above.starts_with("// ") && above.ends_with('.'), "`{line}` has no sentence above it");
     }
 }
 

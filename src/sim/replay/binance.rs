@@ -66,6 +66,10 @@ impl Binance {
         Self { stage, reel, answered: Mutex::default() }
     }
 
+    pub(super) fn symbols(&self) -> Vec<String> {
+        self.reel.symbols.keys().map(|symbol| (**symbol).to_owned()).collect()
+    }
+
     pub(super) fn stage(&self) -> Arc<Stage> {
         Arc::clone(&self.stage)
     }

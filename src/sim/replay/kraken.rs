@@ -75,6 +75,15 @@ impl Kraken {
         Ok(Self { stage, reel })
     }
 
+    pub(super) fn symbols(&self) -> Vec<String> {
+        self.reel.symbols.iter().map(|symbol| symbol.name.clone()).collect()
+    }
+
+    /// Levels per side of the deepest recorded book.
+    pub(super) fn depth(&self) -> usize {
+        self.reel.symbols.iter().map(|symbol| symbol.depth).max().unwrap_or_default()
+    }
+
     pub(super) fn stage(&self) -> Arc<Stage> {
         Arc::clone(&self.stage)
     }
