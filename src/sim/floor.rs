@@ -1,7 +1,7 @@
 //! The simulated exchange between its market and its connections: who gets which frame, and what goes wrong on the way.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -47,7 +47,8 @@ pub(super) struct Floor {
     next_connection: u64,
     /// Reused.
     prints: Vec<Print>,
-    closing_at: Option<Nanos>,
+    /// Connections that were told of a shutdown, and when they are closed.
+    closing: Option<(Nanos, Vec<u64>)>,
 }
 
 /// What happened so far, apart from faults.
@@ -77,7 +78,7 @@ struct Connection {
 struct Stall {
     until: Nanos,
     /// What is sent when it ends; of a lossy stall only the replies.
-    late: Vec<Message>,
+    late: VecDeque<Message>,
     lossy: bool,
 }
 
@@ -100,7 +101,7 @@ impl Floor {
             subscriptions: HashMap::new(),
             next_connection: 0,
             prints: Vec::new(),
-            closing_at: None,
+            closing: None,
         }
     }
 
@@ -333,7 +334,7 @@ impl Floor {
                     let until = Nanos(now.0.saturating_add(self.plan.stall_nanos()));
                     let lossy = fault == Fault::StallLost;
                     let connection = self.connections.get_mut(&id).expect("chosen among those there are");
-                    connection.stall = Some(Stall { until, late: Vec::new(), lossy });
+                    connection.stall = Some(Stall { until, late: VecDeque::new(), lossy });
                 }
                 None => return,
             }
@@ -341,8 +342,8 @@ impl Floor {
     }
 
     fn announce_shutdown(&mut self, now: Nanos) {
-        self.closing_at = Some(Nanos(now.0.saturating_add(SHUTDOWN_NANOS)));
         let ids: Vec<u64> = self.connections.keys().copied().collect();
+        self.closing = Some((Nanos(now.0.saturating_add(SHUTDOWN_NANOS)), ids.clone()));
         for id in ids {
             let control = &self.connections[&id].control;
             let raw = format!(r#"{{"e":"serverShutdown","E":{}}}"#, control.unit.of(now));
@@ -353,20 +354,19 @@ impl Floor {
 
     /// Ends what has lasted long enough by `now`: stalls, held frames, the time before an announced shutdown.
     fn release(&mut self, now: Nanos) {
-        if self.closing_at.take_if(|at| *at <= now).is_some() {
-            let ids: Vec<u64> = self.connections.keys().copied().collect();
+        if let Some((_, ids)) = self.closing.take_if(|(at, _)| *at <= now) {
             for id in ids {
                 self.push(id, close_message(CloseCode::Away, "server shutdown"));
             }
         }
-        let mut due: Vec<(u64, Vec<Message>)> = Vec::new();
+        let mut due: Vec<(u64, VecDeque<Message>)> = Vec::new();
         for (id, connection) in &mut self.connections {
             let late = connection.stall.take_if(|stall| stall.until <= now).map(|stall| stall.late);
             let mut frames = late.unwrap_or_default();
             if connection.stall.is_none()
                 && let Some((_, frame, _)) = connection.held.take_if(|(_, _, until)| *until <= now)
             {
-                frames.push(frame);
+                frames.push_back(frame);
             }
             if !frames.is_empty() {
                 due.push((*id, frames));
@@ -383,9 +383,9 @@ impl Floor {
 impl Stall {
     fn keep(&mut self, message: Message) {
         if self.late.len() == LATE_FRAMES_MAX {
-            self.late.remove(0);
+            self.late.pop_front();
         }
-        self.late.push(message);
+        self.late.push_back(message);
     }
 }
 

@@ -20,7 +20,9 @@ const HISTORY: usize = 10_000;
 /// Levels that one market order sweeps at most.
 const SWEEP_LEVELS: usize = 12;
 /// How far the price goes in a second, relative to it, at one standard deviation.
-const VOLATILITY: f64 = 0.000_08;
+const VOLATILITY: f64 = 0.000_05;
+/// The price moves with one action in so many, that much the farther: in between the spread has time to close.
+const CALM_ACTIONS: u32 = 16;
 
 /// A whole book by price, ascending.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +76,7 @@ pub(super) struct Pair {
     pub(super) book: Book,
     /// Where the traders think the price is.
     fair: f64,
-    /// How far `fair` goes in one action.
+    /// How far `fair` goes at once.
     step: f64,
     /// Ticks from the best price to the farthest level that is quoted.
     span: i64,
@@ -98,13 +100,14 @@ impl Pair {
         rng: &mut Rng,
         now: Nanos,
     ) -> Self {
-        let span = (symbol.price / symbol.tick * 3 / 5).min(LEVELS * 60);
+        let span = (symbol.price / symbol.tick * 3 / 10).min(LEVELS * 60);
         let mut pair = Self {
             index,
             symbol,
             book: Book { last_id: first_id - 1, ..Book::default() },
             fair: symbol.price as f64,
-            step: symbol.price as f64 * VOLATILITY / actions_per_second.max(0.01).sqrt(),
+            step: symbol.price as f64 * VOLATILITY * f64::from(CALM_ACTIONS).sqrt()
+                / actions_per_second.max(0.01).sqrt(),
             span,
             best: Best::default(),
             pending: [Pending::default(), Pending::default()],
@@ -125,15 +128,18 @@ impl Pair {
         let tick = self.symbol.tick;
         let fair = (self.fair as i64).max(tick * 2);
         let (bid, ask) = self.touch();
+        let roll = rng.u32(..100);
         if ask + tick <= fair {
-            self.take(Side::Ask, Some(fair - tick), i64::MAX, rng, now, out);
+            self.give_way(Side::Ask, fair - tick, rng, now, out);
         } else if bid - tick >= fair {
-            self.take(Side::Bid, Some(fair + tick), i64::MAX, rng, now, out);
+            self.give_way(Side::Bid, fair + tick, rng, now, out);
+        } else if ask - bid > tick && roll < 45 {
+            self.improve(rng, now, out);
         } else {
             let side = if rng.bool() { Side::Bid } else { Side::Ask };
             match rng.u32(..100) {
-                0..12 => self.take_some(side, rng, now, out),
-                12..27 => self.requote_best(side, rng, now, out),
+                0..10 => self.take_some(side, rng, now, out),
+                10..25 => self.requote_best(side, rng, now, out),
                 _ => self.requote(side, rng, now, out),
             }
         }
@@ -229,6 +235,9 @@ impl Pair {
 
     /// A random walk that is drawn back to where it began, so that a market left alone for weeks stays believable.
     fn drift(&mut self, rng: &mut Rng) {
+        if rng.u32(..CALM_ACTIONS) > 0 {
+            return;
+        }
         let noise = rng.f64() + rng.f64() + rng.f64() + rng.f64() - 2.0;
         let home = self.symbol.price as f64;
         // The four uniforms have a deviation of 0.577; the pull halves a deviation of 10 % in some hours.
@@ -239,7 +248,7 @@ impl Pair {
     /// Ticks away from the best: mostly near, a few as far as the book reaches.
     fn distance(&self, rng: &mut Rng) -> i64 {
         let near = rng.f64();
-        (near * near * near * self.span as f64) as i64
+        (near * near * near * near * self.span as f64) as i64
     }
 
     /// What a new order shows: mostly about a lot, now and then a wall.
@@ -327,20 +336,42 @@ impl Pair {
         out.push(self.print(now, What::AggTrade(aggregate)));
     }
 
-    /// Someone improves, changes or leaves the best price.
-    fn requote_best(&mut self, side: Side, rng: &mut Rng, now: Nanos, out: &mut Vec<Print>) {
+    /// The price has moved past the best levels of `side`: their makers leave, or are taken from if they are late.
+    fn give_way(&mut self, side: Side, limit: i64, rng: &mut Rng, now: Nanos, out: &mut Vec<Print>) {
+        if rng.u32(..100) < 35 {
+            return self.take(side, Some(limit), i64::MAX, rng, now, out);
+        }
+        for _ in 0..SWEEP_LEVELS {
+            let (price, _) = self.book.best(side).expect("a side keeps its last levels");
+            let is_past = if side == Side::Ask { price <= limit } else { price >= limit };
+            if !is_past || self.book.side(side).len() <= LEVELS_MIN {
+                return;
+            }
+            self.set(side, price, 0, now, out);
+        }
+    }
+
+    /// Someone quotes inside the spread, mostly right at the price.
+    fn improve(&mut self, rng: &mut Rng, now: Nanos, out: &mut Vec<Print>) {
         let tick = self.symbol.tick;
         let (bid, ask) = self.touch();
-        let room = (ask - bid) / tick - 1;
+        let fair = self.fair as i64 / tick * tick;
+        let near = rng.u32(..100) < 70;
+        let inside = |price: i64| price.clamp(bid + tick, ask - tick);
+        let (side, price) = if rng.bool() {
+            let highest = inside(fair);
+            (Side::Bid, if near { highest } else { bid + tick * rng.i64(1..=(highest - bid) / tick) })
+        } else {
+            let lowest = inside(fair + tick);
+            (Side::Ask, if near { lowest } else { ask - tick * rng.i64(1..=(ask - lowest) / tick) })
+        };
+        self.set(side, price, self.quantity(rng), now, out);
+    }
+
+    /// Someone changes or leaves the best price.
+    fn requote_best(&mut self, side: Side, rng: &mut Rng, now: Nanos, out: &mut Vec<Print>) {
         let (price, resting) = self.book.best(side).expect("a side keeps its last levels");
-        let fair = (self.fair as i64) / tick * tick;
-        if room > 0 && rng.u32(..100) < 60 {
-            let better = match side {
-                Side::Bid => (bid + tick * rng.i64(1..=room)).min(fair.max(bid + tick)),
-                Side::Ask => (ask - tick * rng.i64(1..=room)).max((fair + tick).min(ask - tick)),
-            };
-            self.set(side, better, self.quantity(rng), now, out);
-        } else if rng.u32(..100) < 20 && self.book.side(side).len() > LEVELS_MIN {
+        if rng.u32(..100) < 12 && self.book.side(side).len() > LEVELS_MIN {
             self.set(side, price, 0, now, out);
         } else {
             self.set(side, price, self.changed(resting, rng), now, out);
