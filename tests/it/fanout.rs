@@ -88,10 +88,18 @@ impl Rig {
 
     /// Waits until the shard has as many sessions.
     async fn has_sessions(&self, count: usize) {
-        while self.shard.sessions() != count {
+        until("the sessions that are left", || self.shard.sessions() == count).await;
+    }
+}
+
+/// Waits for `condition`, and fails after a minute.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
+        while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-    }
+    });
+    waited.await.unwrap_or_else(|_| panic!("a minute is over without {what}"));
 }
 
 async fn upgraded(socket: TcpStream) -> Client {
@@ -425,5 +433,38 @@ async fn a_delayed_flush_still_delivers_and_replies_at_once() {
     }
     for id in 0..100 {
         assert_eq!(text(&mut client).await, trade_text(id, ""));
+    }
+}
+
+#[tokio::test]
+async fn a_shard_counts_what_it_does() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let exposition = recorder.handle();
+    // Handles are made where the shard is started, which is this thread.
+    let mut rig = metrics::with_local_recorder(&recorder, || Rig::new(|_| {}));
+    let mut clients = [rig.open("/ws/btcusdt@trade").await, rig.open("/ws/btcusdt@trade/btcusdt@depth").await];
+    for client in &mut clients {
+        ask(client, r#"{"method":"GET_PROPERTY","params":["combined"],"id":1}"#).await;
+    }
+    let mut bytes = 2 * (2 + r#"{"result":false,"id":1}"#.len());
+    for id in 0..10 {
+        rig.publish([trade(id)]);
+        for client in &mut clients {
+            // Frames of up to 125 bytes have a header of two.
+            bytes += 2 + text(client).await.len();
+        }
+    }
+    for line in [
+        "tickcast_shard_sessions{shard=\"0\"} 2".to_owned(),
+        "tickcast_shard_subscriptions{shard=\"0\"} 3".to_owned(),
+        "tickcast_shard_deliveries_total{shard=\"0\"} 20".to_owned(),
+        "tickcast_shard_encoded_total{shard=\"0\"} 10".to_owned(),
+        "tickcast_shard_writes_total{shard=\"0\"} 22".to_owned(),
+        format!("tickcast_shard_bytes_total{{shard=\"0\"}} {bytes}"),
+        "tickcast_shard_delivery_seconds_count{shard=\"0\"} 10".to_owned(),
+        "tickcast_ring_lag_batches{engine=\"0\",reader=\"shard-0\"} 0".to_owned(),
+    ] {
+        // Gauges follow once a second.
+        until(&line, || exposition.render().lines().any(|other| other == line)).await;
     }
 }
