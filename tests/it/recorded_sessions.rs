@@ -1,7 +1,10 @@
 //! Recorded sessions through the whole program: `tickcast replay` stands in for the exchange on real sockets, the real
 //! connector takes it in, and what `/api/v3/depth` says in the end equals a plain reading of the same bytes.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, fs::File, io::Read, path::Path, time::Duration};
+
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
 
 use crate::{
     captures,
@@ -40,6 +43,77 @@ fn binance_us() {
         "cryptofeed/sample_data/BINANCE_US.http.0.0.gz",
         "cryptofeed/sample_data/BINANCE_US.ws.1.0.gz",
     ]);
+}
+
+/// Kraken proves its book in every message. What is served under its name looks like Binance.
+#[test]
+fn kraken_v2() {
+    let file = "python-kraken-sdk/tests/spot/fixture/orderbook-v2.json.gz";
+    let Some(folder) = captures::folder(file) else { return };
+    let served = replay(&folder, &[file]);
+    let (bids, asks, messages) = kraken_book(&folder.join(file));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let started = tokio::time::Instant::now();
+        let url = format!("http://{}/kraken/api/v3/depth?symbol=BTCUSD&limit=10", served.public);
+        loop {
+            let answer = client::http().get(&url).send().await.expect("the server answers");
+            let text = answer.text().await.expect("a body");
+            let body: Value = serde_json::from_str(&text).expect("JSON");
+            if body["bids"] == bids && body["asks"] == asks {
+                break;
+            }
+            assert!(started.elapsed() < PATIENCE, "still {text}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let metrics = client::http().get(format!("http://{}/metrics", served.ops)).send().await.expect("it answers");
+        let metrics = metrics.text().await.expect("a body");
+        let value = |name: &str| {
+            let line = metrics.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+            line.rsplit(' ').next().expect("a value").parse::<f64>().expect("a number") as usize
+        };
+        assert_eq!(value("tickcast_book_checksum_failures_total{venue=\"kraken\"}"), 0);
+        assert!(value("tickcast_engine_events_total{venue=\"kraken\"}") >= messages);
+    });
+    println!("{file}: {messages}/{messages} checksums reproduced by the connector");
+}
+
+/// A plain reading of the fixture: the last book as Binance would print it, and the number of messages with a checksum.
+fn kraken_book(path: &Path) -> (Value, Value, usize) {
+    let mut text = String::new();
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    GzDecoder::new(file).read_to_string(&mut text).expect("gzip of UTF-8");
+    let whole: Value = serde_json::from_str(&text).expect("JSON");
+    let mut sides = [BTreeMap::new(), BTreeMap::new()];
+    let mut messages = 0;
+    let updates = whole["updates"].as_array().expect("updates");
+    for message in std::iter::once(&whole["init"]).chain(updates) {
+        let data = &message["data"][0];
+        messages += usize::from(data["checksum"].is_u64());
+        for (side, key) in sides.iter_mut().zip(["bids", "asks"]) {
+            for level in data[key].as_array().into_iter().flatten() {
+                let scaled = |key: &str| (level[key].as_f64().expect("a number") * 1e8).round() as i64;
+                let (price, quantity) = (scaled("price"), scaled("qty"));
+                if quantity == 0 {
+                    side.remove(&price);
+                } else {
+                    side.insert(price, quantity);
+                }
+            }
+        }
+        let [bids, asks] = &mut sides;
+        while bids.len() > 10 {
+            bids.pop_first();
+        }
+        while asks.len() > 10 {
+            asks.pop_last();
+        }
+    }
+    let text = |number: i64| format!("{}.{:08}", number / 100_000_000, number % 100_000_000);
+    let level = |(price, quantity): (&i64, &i64)| json!([text(*price), text(*quantity)]);
+    let bids = sides[0].iter().rev().map(level).collect();
+    let asks = sides[1].iter().map(level).collect();
+    (Value::Array(bids), Value::Array(asks), messages)
 }
 
 fn equals_the_oracle(files: &[&str]) {

@@ -266,6 +266,9 @@ async fn kraken_is_subscribed_to_by_message_and_a_second_subscription_gets_the_b
     client.send(subscribe).await;
     assert_eq!(client.json().await["result"]["depth"], 10, "the recorded depth");
     assert_eq!(client.json().await["error"], "Currency pair not supported NO/PE");
+    // Nothing was recorded of its trades; asking for them is no mistake.
+    client.send(r#"{"method":"subscribe","params":{"channel":"trade","symbol":["AAA/USD"]}}"#).await;
+    assert_eq!(running.progress().1, 21);
     for step in 0..=20 {
         let frame = client.find(|frame| (frame["channel"] == "book").then(|| frame.clone())).await;
         assert_eq!(frame["data"][0]["bids"][0]["price"].as_f64(), Some(10.5 + f64::from(step)));

@@ -62,7 +62,7 @@ struct Session {
 impl Binance {
     pub(super) fn new(recording: &Recording, settings: &Settings) -> Self {
         let reel = Reel::new(recording, &settings.symbols);
-        let stage = Arc::new(Stage::new(settings, reel.times.clone(), &reel.entry_topics()));
+        let stage = Arc::new(Stage::new(settings, reel.times.clone(), &reel.entry_topics(), reel.topics.len()));
         Self { stage, reel, answered: Mutex::default() }
     }
 

@@ -71,7 +71,7 @@ struct Params {
 impl Kraken {
     pub(super) fn new(recording: &Recording, settings: &Settings) -> Result<Self, String> {
         let reel = Reel::new(recording, &settings.symbols)?;
-        let stage = Arc::new(Stage::new(settings, reel.times.clone(), &reel.entry_topics()));
+        let stage = Arc::new(Stage::new(settings, reel.times.clone(), &reel.entry_topics(), reel.topics()));
         Ok(Self { stage, reel })
     }
 

@@ -75,9 +75,9 @@ impl Wait {
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 impl Stage {
-    /// A stage for entries at `times`, of which each belongs to the topic at its place in `topics`, if to any.
-    pub(super) fn new(settings: &Settings, times: Vec<Nanos>, topics: &[Option<Topic>]) -> Self {
-        let count = topics.iter().flatten().max().map_or(0, |&most| most as usize + 1);
+    /// A stage for entries at `times`, of which each belongs to the topic at its place in `topics`, if to any. There are
+    /// `count` topics that can be asked for, also those that nothing was recorded of.
+    pub(super) fn new(settings: &Settings, times: Vec<Nanos>, topics: &[Option<Topic>], count: usize) -> Self {
         let mut entries = vec![Vec::new(); count];
         for (index, topic) in topics.iter().enumerate() {
             if let Some(topic) = topic {

@@ -114,6 +114,11 @@ impl Reel {
         self.entries.iter().map(topic).collect()
     }
 
+    /// How many topics can be asked for: a book and trades for each symbol, recorded or not.
+    pub(super) fn topics(&self) -> usize {
+        self.symbols.len() * 2
+    }
+
     /// The index of a symbol by its name.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
         self.symbols.iter().position(|symbol| symbol.name == name)
