@@ -7,15 +7,14 @@
 #[path = "shared/measure.rs"]
 mod measure;
 
-use std::{collections::BTreeMap, hint::black_box};
+use std::{collections::BTreeMap, hint::black_box, time::Duration};
 
-use criterion::Criterion;
 use tickcast::{
     book::Book,
     market::{Level, Price, Quantity},
 };
 
-use self::measure::{Ratios, timed};
+use self::measure::{Contestant, compare, timed};
 
 const DEPTHS: [usize; 2] = [1000, 5000];
 /// Updates between two ticks of the fast cadence at a busy symbol.
@@ -28,89 +27,75 @@ fn main() {
     let mut criterion = measure::criterion();
     for depth in DEPTHS {
         let market = Market::new(depth, if measure::is_small() { 200 } else { 2000 });
-        apply(&mut criterion, &market, depth);
-        apply_and_tick(&mut criterion, &market, depth);
+        let updates = market.updates.len() as u64;
+        for (title, turns) in [
+            ("applied", [("our book", ours(&market, false)), ("two BTreeMaps", maps(&market, false))]),
+            (
+                "applied, with a tick every ten",
+                [("our book", ours(&market, true)), ("two BTreeMaps", maps(&market, true))],
+            ),
+        ] {
+            let mut turns: [Contestant<'_>; 2] = turns;
+            for (name, turn) in &mut turns {
+                criterion.bench_function(&format!("book of {depth}, {title}/{name}"), |bencher| {
+                    bencher.iter_custom(|rounds| (0..rounds).map(|_| turn()).sum());
+                });
+            }
+            compare(&format!("book, {depth} levels a side, per update {title}"), updates, &mut turns);
+        }
     }
     criterion.final_summary();
 }
 
-/// Nothing but the changes.
-fn apply(criterion: &mut Criterion, market: &Market, depth: usize) {
-    let mut ratios = Ratios::default();
-    run(criterion, &mut ratios, &format!("book/apply/{depth}/ours"), market, Market::book, |book, update, _| {
-        book.apply(update.last_id, &update.bids, &update.asks);
-    });
-    run(criterion, &mut ratios, &format!("book/apply/{depth}/maps"), market, Market::maps, |maps, update, _| {
-        maps.sides.apply(update);
-    });
-    ratios.print("book, per update applied");
+/// All updates of the market into a fresh book of ours; with what the cadences do, if `ticks`: all changes and the best twenty.
+fn ours(market: &Market, ticks: bool) -> Box<dyn FnMut() -> Duration + '_> {
+    let mut pool = Vec::new();
+    Box::new(move || {
+        let mut book = market.book();
+        let mut told = book.last_id();
+        timed(|| {
+            for (index, update) in market.updates.iter().enumerate() {
+                book.apply(update.last_id, &update.bids, &update.asks);
+                if ticks && index % UPDATES_PER_TICK == UPDATES_PER_TICK - 1 {
+                    pool.clear();
+                    book.changes_since(told, &mut pool).expect("remembered");
+                    book.top(TOP, &mut pool);
+                    told = book.last_id();
+                    black_box(&pool);
+                }
+            }
+            black_box(book.best());
+        })
+    })
 }
 
-/// With what the cadences do: the best twenty and all changes, every so many updates.
-fn apply_and_tick(criterion: &mut Criterion, market: &Market, depth: usize) {
-    let mut ratios = Ratios::default();
+/// The same with maps: two for the sides, and with `ticks` two more that gather what has changed.
+fn maps(market: &Market, ticks: bool) -> Box<dyn FnMut() -> Duration + '_> {
     let mut pool = Vec::new();
-    // The first id is 1 again in every round.
-    let mut told = 1;
-    run(criterion, &mut ratios, &format!("book/tick/{depth}/ours"), market, Market::book, |book, update, tick| {
-        if update.last_id == 2 {
-            told = 1;
-        }
-        book.apply(update.last_id, &update.bids, &update.asks);
-        if tick {
-            pool.clear();
-            black_box(book.changes_since(told, &mut pool).expect("remembered"));
-            black_box(book.top(TOP, &mut pool));
-            told = book.last_id();
-        }
-    });
-    let mut pool = Vec::new();
-    run(criterion, &mut ratios, &format!("book/tick/{depth}/maps"), market, Market::maps, |maps, update, tick| {
-        maps.sides.apply(update);
-        maps.changed.note(update);
-        if tick {
-            pool.clear();
-            pool.extend(maps.changed.bids.iter().rev().map(level));
-            pool.extend(maps.changed.asks.iter().map(level));
-            pool.extend(maps.sides.bids.iter().rev().take(TOP).map(level));
-            pool.extend(maps.sides.asks.iter().take(TOP).map(level));
-            maps.changed = Sides::default();
-            black_box(&pool);
-        }
-    });
-    ratios.print("book, per update with a tick every ten of them");
+    Box::new(move || {
+        let mut sides = market.first.clone();
+        let mut changed = Sides::default();
+        timed(|| {
+            for (index, update) in market.updates.iter().enumerate() {
+                sides.apply(update);
+                if ticks {
+                    changed.note(update);
+                }
+                if ticks && index % UPDATES_PER_TICK == UPDATES_PER_TICK - 1 {
+                    pool.clear();
+                    pool.extend(changed.bids.iter().rev().chain(&changed.asks).map(level));
+                    pool.extend(sides.bids.iter().rev().take(TOP).chain(sides.asks.iter().take(TOP)).map(level));
+                    changed = Sides::default();
+                    black_box(&pool);
+                }
+            }
+            black_box(sides.bids.last_key_value());
+        })
+    })
 }
 
 fn level((price, quantity): (&Price, &Quantity)) -> Level {
     Level { price: *price, quantity: *quantity }
-}
-
-/// Applies all updates of the market to a fresh book, again and again.
-fn run<B>(
-    criterion: &mut Criterion,
-    ratios: &mut Ratios,
-    name: &str,
-    market: &Market,
-    fresh: impl Fn(&Market) -> B,
-    mut apply: impl FnMut(&mut B, &Update, bool),
-) {
-    criterion.bench_function(name, |bencher| {
-        bencher.iter_custom(|rounds| {
-            (0..rounds)
-                .map(|_| {
-                    let mut book = fresh(market);
-                    let time = timed(|| {
-                        for (index, update) in market.updates.iter().enumerate() {
-                            apply(&mut book, update, index % UPDATES_PER_TICK == UPDATES_PER_TICK - 1);
-                        }
-                    });
-                    ratios.add(name, time, market.updates.len() as u64);
-                    black_box(book);
-                    time
-                })
-                .sum()
-        });
-    });
 }
 
 struct Update {
@@ -145,12 +130,6 @@ impl Sides {
     }
 }
 
-#[derive(Default)]
-struct Maps {
-    sides: Sides,
-    changed: Sides,
-}
-
 struct Market {
     first: Sides,
     updates: Vec<Update>,
@@ -178,6 +157,10 @@ impl Market {
                 update
             })
             .collect();
+        for side in [&bids, &asks] {
+            let kept = side.prices.len() as f64 / depth as f64;
+            assert!((0.8..1.2).contains(&kept), "the market keeps its shape: {kept}");
+        }
         Self { first, updates }
     }
 
@@ -186,10 +169,6 @@ impl Market {
         let mut book = Book::default();
         book.reset(1, &levels(&self.first.bids), &levels(&self.first.asks), None);
         book
-    }
-
-    fn maps(&self) -> Maps {
-        Maps { sides: self.first.clone(), changed: Sides::default() }
     }
 }
 
@@ -206,7 +185,7 @@ impl Side {
         let mut price = middle;
         let prices = (0..depth)
             .map(|_| {
-                price += sign * random.i64(1..20);
+                price += sign * random.i64(1..200);
                 price
             })
             .collect();
@@ -223,8 +202,8 @@ impl Side {
         let uniform = random.f64();
         let place = (110.0 * (uniform / (1.0 - uniform)).powf(0.85)) as usize;
         let place = place.min(self.prices.len() - 2);
-        // Books that have grown lose more than they get, and the other way round.
-        let removals = if self.prices.len() > self.depth { 47 } else { 40 };
+        // A side keeps its depth: one that has grown loses more than it gets, and the other way round.
+        let removals = if self.prices.len() > self.depth { 47 } else { 37 };
         let quantity = Quantity(random.i64(1..1_000_000));
         match random.u8(..100) {
             kind if kind < removals => Level { price: Price(self.prices.remove(place)), quantity: Quantity::ZERO },

@@ -18,7 +18,7 @@ pub fn criterion() -> Criterion {
             .warm_up_time(Duration::from_millis(50))
             .measurement_time(Duration::from_millis(200));
     }
-    criterion.sample_size(50).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(4))
+    criterion.sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2))
 }
 
 /// How long `work` takes.
@@ -29,31 +29,32 @@ pub fn timed(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// All samples of a run, because criterion keeps its own to itself.
-#[derive(Default)]
-pub struct Ratios {
-    rows: Vec<(String, Vec<f64>)>,
+/// One of those that are compared: does its work once more and says how long that took.
+pub type Contestant<'a> = (&'static str, Box<dyn FnMut() -> Duration + 'a>);
+
+/// Lets the contestants work in turn, round by round, and prints how long each takes per item and how that compares with the
+/// first one, which is ours. What else the machine does meets all of them alike, so the ratios of a round
+/// are worth more than the times: printed are their median and their middle half.
+pub fn compare(title: &str, items: u64, contestants: &mut [Contestant<'_>]) {
+    let rounds = if is_small() { 11 } else { 101 };
+    let mut times = vec![Vec::with_capacity(rounds); contestants.len()];
+    for round in 0..rounds {
+        for turn in 0..contestants.len() {
+            // Nobody always follows the same one.
+            let index = (round + turn) % contestants.len();
+            times[index].push(contestants[index].1().as_nanos() as f64 / items as f64);
+        }
+    }
+    println!("\n{title}\n  {:<28} {:>10}   {:>6}   middle half", "", "ns", "ratio");
+    for ((name, _), mine) in contestants.iter().zip(&times) {
+        let ratios: Vec<_> = mine.iter().zip(&times[0]).map(|(mine, ours)| mine / ours).collect();
+        let (ns, ratio) = (quartiles(mine), quartiles(&ratios));
+        println!("  {name:<28} {:>10.1} x {:>6.2}   {:.2} - {:.2}", ns[1], ratio[1], ratio[0], ratio[2]);
+    }
 }
 
-impl Ratios {
-    /// Adds a sample of the contestant `name`; the first one to be added is "ours".
-    pub fn add(&mut self, name: &str, time: Duration, items: u64) {
-        let ns = time.as_nanos() as f64 / items as f64;
-        match self.rows.iter_mut().find(|(row, _)| row == name) {
-            Some((_, samples)) => samples.push(ns),
-            None => self.rows.push((name.to_owned(), vec![ns])),
-        }
-    }
-
-    /// Prints the median of each contestant and how many times as long as ours it is.
-    pub fn print(&mut self, title: &str) {
-        println!("\n{title} (medians; only the ratios inside one run mean anything)");
-        let mut ours = None;
-        for (name, samples) in &mut self.rows {
-            samples.sort_by(f64::total_cmp);
-            let median = samples[samples.len() / 2];
-            let ours = *ours.get_or_insert(median);
-            println!("  {name:<28} {median:>10.1} ns   x {:.2}", median / ours);
-        }
-    }
+fn quartiles(samples: &[f64]) -> [f64; 3] {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| sorted[sorted.len() * quarter / 4])
 }
