@@ -132,7 +132,6 @@ impl Shard {
     ///
     /// # Errors
     /// Gives it back if the shard is draining, has ended, or has too many waiting.
-    #[allow(clippy::result_large_err, reason = "the connection goes back to whom it came from")]
     pub fn admit(&self, admission: Admission) -> Result<(), Admission> {
         if self.shared.drain_until.load(Ordering::Acquire) != 0 {
             return Err(admission);
