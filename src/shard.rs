@@ -1,7 +1,7 @@
 //! One thread's sockets: subscription tables, the arena of a pass, outboxes, one write per session.
 //!
-//! A shard is a thread with a [`mio::Poll`], its own cursor in every ring and its own sessions; nothing on its hot path
-//! is shared with another. [`Fanout`] is its work without the thread.
+//! A shard is a thread with a `mio::Poll`, its own cursor in every ring and its own sessions; nothing on its hot path
+//! is shared with another. `Fanout` is its work without the thread.
 
 mod arena;
 mod driver;
