@@ -1,6 +1,6 @@
 //! Typed update to wire bytes, and the WebSocket frame around them.
 //!
-//! [`json`] makes the body, once per update and time unit; [`frame`] puts a header and, for combined sessions, the
+//! `json` makes the body, once per update and time unit; `frame` puts a header and, for combined sessions, the
 //! wrapper with the stream's name around it. Both append to a buffer of the caller and allocate nothing of their own.
 
 mod digits;

@@ -1,7 +1,7 @@
 //! The client protocol without I/O: text in, command and reply out, limits, close reasons.
 //!
-//! A [`Session`] is what the server remembers of one client, and it is small: no buffers, no names that can be made
-//! again from a [`TopicId`]. What a message causes comes out as [`Effects`], for the shard to carry out.
+//! A `Session` is what the server remembers of one client, and it is small: no buffers, no names that can be made
+//! again from a `TopicId`. What a message causes comes out as `Effects`, for the shard to carry out.
 
 mod close;
 mod incoming;

@@ -1,7 +1,7 @@
 //! One thread's sockets: subscription tables, the arena of a pass, outboxes, one write per session.
 //!
-//! A shard is a thread with a [`mio::Poll`], its own cursor in every ring and its own sessions; nothing on its hot path
-//! is shared with another. [`Fanout`] is its work without the thread.
+//! A shard is a thread with a `mio::Poll`, its own cursor in every ring and its own sessions; nothing on its hot path
+//! is shared with another. `Fanout` is its work without the thread.
 
 mod arena;
 mod driver;
@@ -132,7 +132,6 @@ impl Shard {
     ///
     /// # Errors
     /// Gives it back if the shard is draining, has ended, or has too many waiting.
-    #[allow(clippy::result_large_err, reason = "the connection goes back to whom it came from")]
     pub fn admit(&self, admission: Admission) -> Result<(), Admission> {
         if self.shared.drain_until.load(Ordering::Acquire) != 0 {
             return Err(admission);

@@ -3,7 +3,7 @@
 mod flush;
 mod publish;
 
-use std::{mem, ops::ControlFlow, sync::Arc};
+use std::{io::ErrorKind, mem, ops::ControlFlow, sync::Arc};
 
 use super::{
     Wire,
@@ -15,10 +15,13 @@ use super::{
 };
 use crate::{
     config,
-    encode::frame::{self, Opcode},
+    encode::{
+        frame::{self, Opcode},
+        json,
+    },
     market::{Catalogue, Nanos},
     metrics,
-    session::{CloseReason, Context, Due, Effects, FrameReader, Incoming, Limits, Opening, ReplyKind, Session},
+    session::{CloseReason, Context, Due, Effects, Form, FrameReader, Incoming, Limits, Opening, ReplyKind, Session},
     topic::{Channel, Interest, TimeUnit, TopicId},
 };
 
@@ -170,8 +173,8 @@ impl<W: Wire> Fanout<W> {
                         return Reading::Done;
                     }
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Reading::Done,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Reading::Done,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => {
                     self.close(index, CloseReason::Lost);
                     return Reading::Done;
@@ -210,7 +213,7 @@ impl<W: Wire> Fanout<W> {
         let mut body = Vec::new();
         let made = [TimeUnit::Milliseconds, TimeUnit::Microseconds].map(|unit| {
             body.clear();
-            crate::encode::json::server_shutdown(&mut body, self.now, unit);
+            json::server_shutdown(&mut body, self.now, unit);
             let raw = self.arena.make(|out| frame::frame(out, Opcode::Text, &body));
             let combined = self.arena.make(|out| frame::combined(out, b"!serverShutdown", &body));
             [raw, combined]
@@ -332,7 +335,7 @@ impl<W: Wire> Fanout<W> {
     }
 
     /// Takes a receiver out of the table and tells the one that moved to its place.
-    fn unlist(&mut self, topic: TopicId, form: crate::session::Form, place: u32) {
+    fn unlist(&mut self, topic: TopicId, form: Form, place: u32) {
         let Some(moved) = self.table.remove(topic, form, place) else { return };
         let link = self.links.get_mut(moved.session).expect("who is in the table has a session");
         link.session.set_place(moved.subscription as usize, place);

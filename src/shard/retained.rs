@@ -1,7 +1,7 @@
 //! The newest value of each state stream, for those who join.
 
 use crate::{
-    market::{InstrumentId, Level},
+    market::{InstrumentId, Level, Span},
     topic::{Batch, Cadence, Channel, Payload, TopicId, Update},
 };
 
@@ -57,7 +57,7 @@ impl Retained {
                 let mut copy = |side: &[Level]| {
                     let start = kept.batch.levels.len();
                     kept.batch.levels.extend_from_slice(side);
-                    crate::market::Span::since(start, &kept.batch.levels)
+                    Span::since(start, &kept.batch.levels)
                 };
                 let (bids, asks) = (copy(bids.of(&batch.levels)), copy(asks.of(&batch.levels)));
                 Payload::PartialDepth { cadence, last_id, bids, asks }
