@@ -22,7 +22,6 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     task::{Wake, Waker},
     thread::{self, JoinHandle},
@@ -41,8 +40,9 @@ use crate::{
     topic::{Batch, Interest},
 };
 
-/// Connections that may wait for a shard's next pass.
-const INBOX_MAX: usize = 1024;
+/// Connections that may wait for a shard: as many as a process with a generous descriptor limit can have. A storm of
+/// ten thousand was seen to lose half of itself at a limit of 1024.
+const INBOX_MAX: usize = 1 << 16;
 
 /// The token of the doorbell; sessions use their indices, which never get so far.
 const BELL: Token = Token(usize::MAX);
@@ -106,7 +106,7 @@ impl Builder {
     /// # Errors
     /// If there can be no other thread.
     pub fn start(self, setup: Setup) -> io::Result<Shard> {
-        let (sender, inbox) = sync_channel(INBOX_MAX);
+        let (sender, inbox) = flume::bounded(INBOX_MAX);
         let shared = Arc::new(Shared::default());
         let core = setup.core;
         let driver = Driver::new(self.index, self.poll, setup, Door { inbox, shared: Arc::clone(&shared) });
@@ -121,7 +121,7 @@ impl Builder {
 /// A running shard. Dropped, it cuts its sessions off and ends.
 #[derive(Debug)]
 pub struct Shard {
-    inbox: SyncSender<Admission>,
+    inbox: flume::Sender<Admission>,
     shared: Arc<Shared>,
     bell: Arc<Bell>,
     thread: Option<JoinHandle<()>>,
@@ -143,7 +143,7 @@ impl Shard {
                 self.bell.wake_by_ref();
                 Ok(())
             }
-            Err(TrySendError::Full(admission) | TrySendError::Disconnected(admission)) => {
+            Err(flume::TrySendError::Full(admission) | flume::TrySendError::Disconnected(admission)) => {
                 self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
                 Err(admission)
             }
@@ -195,7 +195,7 @@ struct Shared {
 /// The thread's end of the handle.
 #[derive(Debug)]
 struct Door {
-    inbox: Receiver<Admission>,
+    inbox: flume::Receiver<Admission>,
     shared: Arc<Shared>,
 }
 

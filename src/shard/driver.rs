@@ -15,6 +15,8 @@ use crate::{
 
 /// Bytes read from one socket at a time; one buffer serves them all.
 const READ_BYTES: usize = 64 << 10;
+/// Connections taken over in one pass.
+const ADMISSIONS_MAX: usize = 256;
 /// Sockets whose readiness one poll reports.
 const EVENTS_MAX: usize = 1024;
 /// Batches of one ring per pass, so that clients are heard while a shard catches up.
@@ -98,7 +100,7 @@ impl Driver {
     }
 
     fn idle_for(&self) -> Duration {
-        if !self.again.is_empty() || self.is_behind {
+        if !self.again.is_empty() || self.is_behind || !self.door.inbox.is_empty() {
             return Duration::ZERO;
         }
         let flush = self.waits_since.map(|since| since.plus(self.flush_delay));
@@ -153,9 +155,9 @@ impl Driver {
     }
 
     /// Takes over the connections that wait at the door. It comes after the sockets' events, so that no event can mean
-    /// a session whose index has just been given away.
+    /// a session whose index has just been given away. A storm is let in over several passes, so that updates go out between.
     fn open_door(&mut self) {
-        while let Ok(admission) = self.door.inbox.try_recv() {
+        for admission in self.door.inbox.try_iter().take(ADMISSIONS_MAX).collect::<Vec<_>>() {
             let peer = admission.peer;
             if self.is_draining || self.welcome(admission).is_err() {
                 tracing::debug!(%peer, "connection dropped at the door of its shard");

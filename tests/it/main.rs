@@ -20,6 +20,7 @@ mod replay;
 mod rest;
 mod sim;
 mod soak;
+mod storm;
 mod tidy;
 mod venue_captures;
 mod venue_client;
