@@ -62,6 +62,8 @@ pub struct Traits {
     pub checksum: Option<ChecksumRule>,
     /// Whether book events carry update ids that two connections share (else one connection only).
     pub has_update_ids: bool,
+    /// Whether aggregate trades have ids of their own without holes (else theirs is that of their last fill).
+    pub aggregates_numbered: bool,
     /// Most messages per second that we may send on one connection (pongs included).
     pub messages_per_second: u32,
     /// Most new connections in five minutes from one address.

@@ -67,6 +67,16 @@ impl<T: Identified> TradeGate<T> {
         Self { refill, last: None, held: BTreeMap::new(), deadline: Nanos::default(), asked_from: i64::MIN }
     }
 
+    /// From now on trades behind a hole wait so long for what is missing. Those that wait already keep their time.
+    pub fn wait_for(&mut self, refill: Option<Duration>) {
+        self.refill = refill;
+    }
+
+    /// The id of the newest trade let through.
+    pub fn last_id(&self) -> Option<i64> {
+        self.last.map(|(id, _)| id)
+    }
+
     /// Takes a trade as it came from the venue, live or refilled.
     pub fn offer(&mut self, trade: T, now: Nanos) -> Offer {
         let Some((last, last_time)) = self.last else {
@@ -86,14 +96,16 @@ impl<T: Identified> TradeGate<T> {
             return Offer::Next;
         }
         let missing = (trade.id() - last - 1) as u64;
-        let Some(wait) = self.refill.filter(|_| missing <= HOLE_MAX && self.held.len() < HELD_MAX) else {
+        // Behind those that wait already, order asks for waiting, too.
+        let waits = self.refill.is_some() || !self.held.is_empty();
+        if !waits || missing > HOLE_MAX || self.held.len() >= HELD_MAX {
             return self.skip_to(trade, missing);
-        };
+        }
         if self.held.insert(trade.id(), trade).is_some() {
             return Offer::Duplicate;
         }
         if self.held.len() == 1 {
-            self.deadline = now.plus(wait);
+            self.deadline = now.plus(self.refill.unwrap_or_default());
             self.asked_from = i64::MIN;
         }
         Offer::Held { ask: self.ask() }
@@ -259,6 +271,21 @@ mod tests {
         let mut gate = TradeGate::new(Some(WAIT));
         gate.offer(trade(1), Nanos(0));
         assert_eq!(gate.offer(trade(1_000_000), Nanos(0)), Offer::Skipped { lost: 999_998 });
+    }
+
+    #[test]
+    fn what_waits_keeps_its_order_when_waiting_ends() {
+        let mut gate = TradeGate::new(None);
+        gate.offer(trade(1), Nanos(0));
+        gate.wait_for(Some(WAIT));
+        assert_eq!(gate.offer(trade(4), Nanos(0)), Offer::Held { ask: Some((2, 2)) });
+        gate.wait_for(None);
+        assert_eq!(gate.offer(trade(5), Nanos(0)), Offer::Held { ask: None });
+        assert_eq!(gate.offer(trade(2), Nanos(0)), Offer::Next);
+        assert_eq!(gate.give_up(Nanos(0).plus(WAIT)), 1);
+        assert_eq!(ready(&mut gate), [4, 5]);
+        assert_eq!(gate.offer(trade(7), Nanos(0)), Offer::Skipped { lost: 1 });
+        assert_eq!(gate.last_id(), Some(7));
     }
 
     #[test]

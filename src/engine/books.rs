@@ -7,7 +7,7 @@ use crate::{
     book::{Book, Diff, Join, Outcome, Snapshot, State, checksum},
     config,
     intake::{ConnectionId, Request},
-    market::{BookDiff, BookSnapshot, ChecksumRule, Event, EventKind, Level, Nanos, Side, UpdateIds},
+    market::{BookDiff, BookSnapshot, ChecksumRule, Decimals, Event, EventKind, Level, Nanos, Side, UpdateIds},
     topic::{BookState, Payload},
     venue::{BookSource, Traits},
 };
@@ -19,10 +19,12 @@ pub(super) struct Books {
     join: Join,
     source: BookSource,
     checksum: Option<ChecksumRule>,
-    /// Levels per side that the venue sends, where it sends a window.
-    window: Option<u32>,
     /// The connection whose snapshot the book began with, where snapshots come on the socket.
     connection: Option<ConnectionId>,
+    /// Levels per side that this connection sends, where the venue sends a window.
+    window: Option<u32>,
+    /// The newest acknowledgement of a window, and the connection that it holds for.
+    acknowledged: Option<(ConnectionId, u32)>,
     /// What was told below the ring last.
     told: BookState,
     crossed_since: Option<Nanos>,
@@ -45,8 +47,9 @@ impl Books {
             },
             source: traits.book,
             checksum: traits.checksum,
-            window: None,
             connection: None,
+            window: None,
+            acknowledged: None,
             told: BookState::Waiting,
             crossed_since: None,
             levels_first: settings.snapshot_levels_first,
@@ -70,8 +73,25 @@ impl Books {
         self.told == BookState::Waiting
     }
 
-    pub(super) fn set_window(&mut self, window: u32) {
-        self.window = Some(window);
+    /// A connection says how many levels per side it sends.
+    ///
+    /// The book is cut to that with its next message: the removals need an id that nobody has seen yet.
+    pub(super) fn set_window(&mut self, connection: ConnectionId, window: u32) {
+        self.acknowledged = Some((connection, window));
+        if self.connection == Some(connection) {
+            self.window = Some(window);
+        }
+    }
+
+    /// The window of a book that begins with this snapshot.
+    fn window_of(&self, snapshot: &BookSnapshot, connection: ConnectionId) -> Option<u32> {
+        let acknowledged = self.acknowledged.filter(|(by, _)| *by == connection);
+        acknowledged.map(|(_, window)| window).or(snapshot.limit)
+    }
+
+    /// Whether the venue has refused the instrument, and nothing says otherwise.
+    pub(super) fn is_refused(&self) -> bool {
+        self.told == BookState::Refused
     }
 
     /// The next id for a venue without any: its time in microseconds, and always higher than the last one
@@ -81,15 +101,30 @@ impl Books {
     }
 
     /// Whether the book is what the venue says it is; `true` where it says nothing.
-    fn is_proven(&self, desk: &Desk, sum: Option<u32>, shared: &Shared) -> bool {
+    fn is_proven(&self, book: &Book, sum: Option<u32>, decimals: Decimals) -> bool {
         let (Some(rule), Some(sum)) = (self.checksum, sum) else { return true };
-        let decimals = shared.catalogue.instrument(desk.id).decimals();
         match rule {
             ChecksumRule::KrakenTopTen => {
                 let price_drop = decimals.price - decimals.checksum_price;
                 let quantity_drop = decimals.quantity - decimals.checksum_quantity;
-                checksum::kraken_top_ten(self.book.bids(), self.book.asks(), price_drop, quantity_drop) == sum
+                checksum::kraken_top_ten(book.bids(), book.asks(), price_drop, quantity_drop) == sum
             }
+        }
+    }
+
+    /// Whether a whole book is what the venue says it is, before anything of it has touched ours.
+    fn is_snapshot_proven(&self, whole: &Snapshot<'_>, sum: Option<u32>, decimals: Decimals) -> bool {
+        if self.checksum.is_none() || sum.is_none() {
+            return true;
+        }
+        let mut book = Book::new(0);
+        book.reset(whole.last_id, whole.bids, whole.asks, None);
+        self.is_proven(&book, sum, decimals)
+    }
+
+    fn cut(&mut self) {
+        if let Some(window) = self.window {
+            self.book.cut(window as usize);
         }
     }
 }
@@ -101,18 +136,25 @@ impl Desk {
         match (self.books.source, self.books.join.state()) {
             (BookSource::Rest, State::Waiting) => self.ask_snapshot(shared),
             (BookSource::Rest, State::Healing) => self.books.ask_at = Some(now.plus(NEXT_DIFF_WAIT)),
-            (BookSource::Rest, State::Live) | (BookSource::Socket, _) => {}
+            (BookSource::Socket, State::Waiting | State::Healing) => {
+                self.books.ask_at = Some(now.plus(SOCKET_SNAPSHOT_WAIT));
+            }
+            (_, State::Live) => {}
         }
     }
 
-    /// Asks for the snapshot that was put off, if the book still needs it.
+    /// Asks for the snapshot that was put off or did not come, if the book still needs it.
     pub(super) fn ask_if_due(&mut self, now: Nanos, shared: &mut Shared) {
         if self.books.ask_at.is_none_or(|at| now < at) {
             return;
         }
         self.books.ask_at = None;
-        if self.books.join.state() != State::Live {
-            self.request_snapshot(0, shared);
+        if self.books.join.state() == State::Live || self.books.is_refused() {
+            return;
+        }
+        match self.books.source {
+            BookSource::Rest => self.request_snapshot(0, shared),
+            BookSource::Socket => self.resubscribe(now, shared),
         }
     }
 
@@ -120,7 +162,25 @@ impl Desk {
     pub(super) fn books_lost(&mut self, now: Nanos, shared: &mut Shared) {
         self.books.join.lost();
         self.books.connection = None;
+        if self.books.source == BookSource::Socket {
+            // The next connection's subscription brings it.
+            self.books.ask_at = None;
+        }
         self.tell(now, shared);
+    }
+
+    /// One of several connections is gone. If the book came over it, its updates end, and another one has to begin anew:
+    /// a newer one is about to, an older one has to be asked.
+    pub(super) fn books_closed(&mut self, connection: ConnectionId, now: Nanos, shared: &mut Shared) {
+        if self.books.connection != Some(connection) {
+            return;
+        }
+        self.books_lost(now, shared);
+        if self.has_newer_connection(connection) {
+            self.books.ask_at = Some(now.plus(SOCKET_SNAPSHOT_WAIT));
+        } else {
+            self.resubscribe(now, shared);
+        }
     }
 
     pub(super) fn book_diff(
@@ -142,11 +202,10 @@ impl Desk {
         let Books { book, join, .. } = &mut self.books;
         let outcome = join.diff(book, diff_levels);
         if outcome == Outcome::Applied {
-            if let Some(window) = self.books.window {
-                self.books.book.cut(window as usize);
-            }
-            if !self.books.is_proven(self, diff.checksum, shared) {
-                self.disproved(received, shared);
+            self.books.cut();
+            let decimals = shared.catalogue.instrument(self.id).decimals();
+            if !self.books.is_proven(&self.books.book, diff.checksum, decimals) {
+                self.disproved(connection, received, shared);
                 return;
             }
         }
@@ -169,12 +228,20 @@ impl Desk {
             // A predecessor's, late.
             return;
         }
-        self.books.connection = Some(connection);
         let last_id = snapshot.last_id.unwrap_or_else(|| self.books.made_id(time));
-        self.join_snapshot(snapshot, last_id, levels, time, received, shared);
-        if self.books.join.state() == State::Live && !self.books.is_proven(self, snapshot.checksum, shared) {
-            self.disproved(received, shared);
+        let whole = Snapshot { last_id, bids: snapshot.bids.of(levels), asks: snapshot.asks.of(levels), limit: None };
+        let decimals = shared.catalogue.instrument(self.id).decimals();
+        if !self.books.is_snapshot_proven(&whole, snapshot.checksum, decimals) {
+            self.disproved(connection, received, shared);
+            return;
         }
+        self.books.window = self.books.window_of(snapshot, connection);
+        self.books.connection = Some(connection);
+        self.books.ask_at = None;
+        let Books { book, join, .. } = &mut self.books;
+        let outcome = join.snapshot(book, whole);
+        self.books.cut();
+        self.settle(outcome, time, received, shared);
     }
 
     /// Takes a snapshot that was fetched.
@@ -182,7 +249,10 @@ impl Desk {
         let EventKind::BookSnapshot(snapshot) = event.kind else { return };
         let Some(last_id) = snapshot.last_id else { return };
         let time = event.time.unwrap_or(if self.changed.1 == Nanos::default() { received } else { self.changed.1 });
-        self.join_snapshot(&snapshot, last_id, levels, time, received, shared);
+        let (bids, asks) = (snapshot.bids.of(levels), snapshot.asks.of(levels));
+        let Books { book, join, .. } = &mut self.books;
+        let outcome = join.snapshot(book, Snapshot { last_id, bids, asks, limit: snapshot.limit });
+        self.settle(outcome, time, received, shared);
     }
 
     /// Whether the book is crossed, which no venue lets stand: nothing is published of it, and if it lasts it is replaced.
@@ -232,22 +302,6 @@ impl Desk {
         self.push(Payload::BookState(state), now, now, shared);
     }
 
-    fn join_snapshot(
-        &mut self,
-        snapshot: &BookSnapshot,
-        last_id: i64,
-        levels: &[Level],
-        time: Nanos,
-        received: Nanos,
-        shared: &mut Shared,
-    ) {
-        let limit = snapshot.limit.filter(|_| self.books.source == BookSource::Rest);
-        let whole = Snapshot { last_id, bids: snapshot.bids.of(levels), asks: snapshot.asks.of(levels), limit };
-        let Books { book, join, .. } = &mut self.books;
-        let outcome = join.snapshot(book, whole);
-        self.settle(outcome, time, received, shared);
-    }
-
     /// What a diff or a snapshot has changed becomes known: below the ring, to intake, to the metrics.
     fn settle(&mut self, outcome: Outcome, time: Nanos, received: Nanos, shared: &mut Shared) {
         match outcome {
@@ -291,34 +345,43 @@ impl Desk {
         }
     }
 
-    /// Tells those below the ring how the book is, if that has changed.
+    /// Tells those below the ring how the book is, if that has changed. A refusal stands until a book comes after all.
     fn tell(&mut self, now: Nanos, shared: &mut Shared) {
-        if self.books.told == BookState::Refused {
-            return;
-        }
         let state = match self.books.join.state() {
-            State::Waiting => BookState::Waiting,
             State::Live => BookState::Live,
+            _ if self.books.is_refused() => return,
+            State::Waiting => BookState::Waiting,
             State::Healing => BookState::Healing,
         };
         self.set_state(state, now, shared);
     }
 
-    /// The venue's checksum says that the book is wrong.
-    fn disproved(&mut self, now: Nanos, shared: &mut Shared) {
+    /// The venue's checksum says that what a connection made of the book is wrong.
+    fn disproved(&mut self, connection: ConnectionId, now: Nanos, shared: &mut Shared) {
         shared.metrics[self.venue.0 as usize].checksum_failures.increment(1);
         let symbol = &shared.catalogue.instrument(self.id).symbol;
-        tracing::warn!(%symbol, "the book does not have the venue's checksum; it is replaced");
-        self.distrust(now, shared);
+        tracing::warn!(%symbol, "the book does not have the venue's checksum; it is asked for again");
+        if self.books.connection.is_some_and(|followed| followed != connection) {
+            // A successor's first book, while the one that we follow is as right as before.
+            self.resubscribe(now, shared);
+        } else {
+            self.distrust(now, shared);
+        }
     }
 
     fn distrust(&mut self, now: Nanos, shared: &mut Shared) {
         self.books.join.distrust();
         match self.books.source {
             BookSource::Rest => self.ask_snapshot(shared),
-            BookSource::Socket => shared.ask(Request::Resubscribe { instrument: self.id }),
+            BookSource::Socket => self.resubscribe(now, shared),
         }
         self.tell(now, shared);
+    }
+
+    /// Has the socket send the whole book again, and looks later whether it did: the venue may refuse that for a while.
+    fn resubscribe(&mut self, now: Nanos, shared: &Shared) {
+        self.books.ask_at = Some(now.plus(SOCKET_SNAPSHOT_WAIT));
+        shared.ask(Request::Resubscribe { instrument: self.id });
     }
 
     fn ask_snapshot(&mut self, shared: &Shared) {
@@ -342,7 +405,10 @@ const CROSSED_MAX: Duration = Duration::from_secs(1);
 const NEXT_DIFF_WAIT: Duration = Duration::from_secs(1);
 
 /// Two connections to a venue are rarely further apart than this.
-const OTHER_CONNECTION_WAIT: Duration = Duration::from_millis(250);
+pub(super) const OTHER_CONNECTION_WAIT: Duration = Duration::from_millis(250);
+
+/// A subscription brings its whole book within this time, messages of many symbols at the venue's pace before it included.
+const SOCKET_SNAPSHOT_WAIT: Duration = Duration::from_secs(15);
 
 /// A snapshot that was too old is fetched again after so long.
 const SNAPSHOT_AGAIN_MS: u32 = 250;

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Shared, books::Books, watch::Stream};
+use super::{
+    Shared,
+    books::{Books, OTHER_CONNECTION_WAIT},
+    watch::Stream,
+};
 use crate::{
     book::Runs,
     config,
@@ -23,6 +27,10 @@ pub(super) struct Desk {
     pub(super) best: BestGate,
     trades: TradeGate<Heard<Trade>>,
     aggregates: TradeGate<Heard<AggTrade>>,
+    /// How long trades wait for lost ones that are fetched; `None`: the venue has nothing to fetch.
+    refill_wait: Option<Duration>,
+    /// Aggregates have ids of their own without holes; else `a` is that of the last fill, and skips by nature.
+    aggregates_numbered: bool,
     /// Event times of the newest candle and tickers: a second copy of the feed brings them again.
     newest: [Nanos; 3],
     /// When the last frame that changed the book was received, and the time the venue gave it.
@@ -51,15 +59,17 @@ impl<T: Identified> Identified for Heard<T> {
 
 impl Desk {
     pub(super) fn new(instrument: &Instrument, traits: &Traits, refills: bool, settings: &config::Engine) -> Self {
-        let wait = Duration::from_millis(settings.trade_refill_wait_ms);
+        let refill_wait = refills.then(|| Duration::from_millis(settings.trade_refill_wait_ms));
         Self {
             id: instrument.id,
             venue: instrument.venue,
             books: Books::new(traits, settings),
             cadences: Cadence::ALL.map(DepthCadence::new),
             best: BestGate::default(),
-            trades: TradeGate::new(refills.then_some(wait)),
+            trades: TradeGate::new(refill_wait),
             aggregates: TradeGate::new(None),
+            refill_wait,
+            aggregates_numbered: traits.aggregates_numbered,
             newest: [Nanos::default(); 3],
             changed: (Nanos::default(), Nanos::default()),
             partial_wanted: [false; 2],
@@ -71,6 +81,7 @@ impl Desk {
     pub(super) fn opened(&mut self, connection: ConnectionId, now: Nanos, shared: &mut Shared) {
         self.connections.push(connection);
         self.books_opened(now, shared);
+        self.wait_for_other_connections();
     }
 
     /// Whether a diff that one connection lost may come over another one.
@@ -78,13 +89,24 @@ impl Desk {
         self.connections.len() > 1
     }
 
+    /// Whether one that was opened later than `connection` carries the instrument.
+    pub(super) fn has_newer_connection(&self, connection: ConnectionId) -> bool {
+        self.connections.iter().any(|&other| other > connection)
+    }
+
     /// A connection is gone. While another one carries the instrument nothing is lost.
     pub(super) fn closed(&mut self, connection: ConnectionId, now: Nanos, shared: &mut Shared) {
         let before = self.connections.len();
         self.connections.retain(|&other| other != connection);
-        if self.connections.len() < before && self.connections.is_empty() {
-            self.books_lost(now, shared);
+        if self.connections.len() == before {
+            return;
         }
+        if self.connections.is_empty() {
+            self.books_lost(now, shared);
+        } else {
+            self.books_closed(connection, now, shared);
+        }
+        self.wait_for_other_connections();
     }
 
     /// Takes what a frame said.
@@ -117,7 +139,7 @@ impl Desk {
                 shared.watch.heard(self.id, Stream::Book, received);
                 self.socket_snapshot(&snapshot, levels, connection, time, received, shared);
             }
-            EventKind::BookWindow(window) => self.books.set_window(window),
+            EventKind::BookWindow(window) => self.books.set_window(connection, window),
             EventKind::Kline(kline) => {
                 if self.is_newest(0, time) {
                     let payload = Payload::Kline(shared.batch.klines.len() as u32);
@@ -139,6 +161,8 @@ impl Desk {
                     self.push(payload, time, received, shared);
                 }
             }
+            // A refusal of something else leaves a book that is in step alone.
+            EventKind::Refused if self.books.is_live() => {}
             EventKind::Refused => self.set_state(BookState::Refused, received, shared),
         }
     }
@@ -160,23 +184,23 @@ impl Desk {
                 self.publish_ready(shared);
             }
         }
-        if let Some((from_id, count)) = self.trades.after_refill(received) {
-            shared.ask(Request::Trades { instrument: self.id, from_id, count });
-        }
+        let missing = self.trades.after_refill(received);
+        self.ask_trades(missing, shared);
     }
 
     /// Gives up holes whose time is over; asks for those behind them.
     pub(super) fn give_up(&mut self, now: Nanos, shared: &mut Shared) {
-        if self.trades.deadline().is_none_or(|deadline| now < deadline) {
-            return;
+        if self.trades.deadline().is_some_and(|deadline| deadline <= now) {
+            let lost = self.trades.give_up(now);
+            self.count_lost("trades", lost, shared);
+            self.publish_ready(shared);
+            let missing = self.trades.after_refill(now);
+            self.ask_trades(missing, shared);
         }
-        let lost = self.trades.give_up(now);
-        if lost > 0 {
-            self.count_lost(lost, shared);
-        }
-        self.publish_ready(shared);
-        if let Some((from_id, count)) = self.trades.after_refill(now) {
-            shared.ask(Request::Trades { instrument: self.id, from_id, count });
+        if self.aggregates.deadline().is_some_and(|deadline| deadline <= now) {
+            let lost = self.aggregates.give_up(now);
+            self.count_lost("aggregate trades", lost, shared);
+            self.publish_ready_aggregates(shared);
         }
     }
 
@@ -250,22 +274,66 @@ impl Desk {
             }
             Offer::Duplicate => {}
             Offer::Held { ask } => {
-                if let Some((from_id, count)) = ask {
-                    metrics.trade_holes.increment(1);
-                    shared.ask(Request::Trades { instrument: self.id, from_id, count });
-                }
+                metrics.trade_holes.increment(u64::from(ask.is_some()));
+                self.ask_trades(ask, shared);
             }
             Offer::Skipped { lost } => {
                 metrics.trade_holes.increment(1);
-                self.count_lost(lost, shared);
+                self.count_lost("trades", lost, shared);
                 self.publish_trade(&heard, shared);
             }
         }
     }
 
+    /// Aggregates go out in order, each once; what is missing is waited for only while another connection may bring it.
     fn aggregate(&mut self, heard: Heard<AggTrade>, shared: &mut Shared) {
-        if self.aggregates.offer(heard, heard.received) != Offer::Duplicate {
-            self.push(Payload::AggTrade(heard.trade), heard.time, heard.received, shared);
+        let metrics = &shared.metrics[self.venue.0 as usize];
+        if self.sums_fills_again(&heard.trade) {
+            return;
+        }
+        match self.aggregates.offer(heard, heard.received) {
+            Offer::Next => {
+                self.publish_aggregate(&heard, shared);
+                self.publish_ready_aggregates(shared);
+            }
+            Offer::Duplicate => {}
+            Offer::Held { ask } => metrics.trade_holes.increment(u64::from(ask.is_some())),
+            Offer::Skipped { lost } => {
+                if self.aggregates_numbered {
+                    metrics.trade_holes.increment(1);
+                    self.count_lost("aggregate trades", lost, shared);
+                }
+                self.publish_aggregate(&heard, shared);
+            }
+        }
+    }
+
+    /// Where we sum the fills of one message ourselves, another connection may have cut its messages otherwise.
+    fn sums_fills_again(&self, trade: &AggTrade) -> bool {
+        !self.aggregates_numbered
+            && self.aggregates.last_id().is_some_and(|last| trade.first_id <= last && trade.last_id > last)
+    }
+
+    /// Two connections are not equally fast: behind a hole that the slower one may fill, a moment is waited.
+    fn wait_for_other_connections(&mut self) {
+        let other = self.has_other_connections().then_some(OTHER_CONNECTION_WAIT);
+        self.trades.wait_for(self.refill_wait.or(other));
+        self.aggregates.wait_for(other.filter(|_| self.aggregates_numbered));
+    }
+
+    fn ask_trades(&self, missing: Option<(i64, u32)>, shared: &Shared) {
+        if let Some((from_id, count)) = missing.filter(|_| self.refill_wait.is_some()) {
+            shared.ask(Request::Trades { instrument: self.id, from_id, count });
+        }
+    }
+
+    fn publish_aggregate(&self, heard: &Heard<AggTrade>, shared: &mut Shared) {
+        self.push(Payload::AggTrade(heard.trade), heard.time, heard.received, shared);
+    }
+
+    fn publish_ready_aggregates(&mut self, shared: &mut Shared) {
+        while let Some(heard) = self.aggregates.ready() {
+            self.publish_aggregate(&heard, shared);
         }
     }
 
@@ -279,10 +347,12 @@ impl Desk {
         }
     }
 
-    fn count_lost(&self, lost: u64, shared: &Shared) {
-        shared.metrics[self.venue.0 as usize].trades_lost.increment(lost);
-        let symbol = &shared.catalogue.instrument(self.id).symbol;
-        tracing::warn!(%symbol, lost, "trades stayed lost");
+    fn count_lost(&self, what: &'static str, lost: u64, shared: &Shared) {
+        if lost > 0 {
+            shared.metrics[self.venue.0 as usize].trades_lost.increment(lost);
+            let symbol = &shared.catalogue.instrument(self.id).symbol;
+            tracing::warn!(%symbol, lost, "{what} stayed lost");
+        }
     }
 
     fn is_newest(&mut self, kind: usize, time: Nanos) -> bool {

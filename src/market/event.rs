@@ -110,7 +110,8 @@ pub struct BookSnapshot {
     pub asks: Span,
     /// The checksum of this book.
     pub checksum: Option<u32>,
-    /// How many levels per side were asked for: fewer received means that the side is complete. `None`: not known.
+    /// How many levels per side were asked for, or the venue acknowledged: of a fetched book, fewer received means that
+    /// the side is complete. `None`: not known.
     pub limit: Option<u32>,
 }
 

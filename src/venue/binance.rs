@@ -54,6 +54,7 @@ impl Protocol for Binance {
             book: BookSource::Rest,
             checksum: None,
             has_update_ids: true,
+            aggregates_numbered: true,
             // Five are allowed, and pongs count.
             messages_per_second: 4,
             connects_per_five_minutes: 300,

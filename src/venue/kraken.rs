@@ -55,6 +55,8 @@ impl Protocol for Kraken {
             book: BookSource::Socket,
             checksum: Some(ChecksumRule::KrakenTopTen),
             has_update_ids: false,
+            // There are none; the decoder sums the fills of one message.
+            aggregates_numbered: false,
             // The venue's limit adapts and is not published; this pace is below all that was seen refused.
             messages_per_second: 4,
             // About 150 in ten minutes are tolerated before an address is shut out for as long.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, task::Waker, time::Duration};
 
 use bytes::Bytes;
 use fastrand::Rng;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use tickcast::{
     config::Config,
@@ -28,6 +29,7 @@ struct Bench {
     requests: flume::Receiver<Request>,
     interest: Arc<Interest>,
     now: Nanos,
+    counted: PrometheusHandle,
     /// Everything published, printed: two runs of the same input have to be equal.
     log: Vec<String>,
 }
@@ -42,7 +44,9 @@ impl Bench {
         let reader = publisher.reader(Waker::noop().clone());
         let (asked, requests) = flume::unbounded();
         let interest = Arc::new(Interest::new(1));
-        let engine = Engine::new(Parts {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let counted = recorder.handle();
+        let parts = Parts {
             protocols: vec![Arc::new(AnyProtocol::new("binance", 1000, 1).expect("Binance is there"))],
             catalogue,
             interest: Arc::clone(&interest),
@@ -50,9 +54,10 @@ impl Bench {
             requests: asked,
             settings: Config::embedded().engine,
             stale_after: Duration::from_secs(60),
-        });
+        };
+        let engine = metrics::with_local_recorder(&recorder, || Engine::new(parts));
         let now = Nanos::from_millis(1_789_000_000_000);
-        let mut bench = Self { engine, reader, requests, interest, now, log: Vec::new() };
+        let mut bench = Self { engine, reader, requests, interest, now, counted, log: Vec::new() };
         bench.opened(CONNECTION);
         bench
     }
@@ -80,6 +85,17 @@ impl Bench {
         said
     }
 
+    /// What a counter of the engine says.
+    fn counter(&self, name: &str) -> u64 {
+        let text = self.counted.render();
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}{{"))).expect("it is registered");
+        line.rsplit(' ').next().expect("a value").parse().expect("a whole number")
+    }
+
+    fn holes_and_lost(&self) -> (u64, u64) {
+        (self.counter("tickcast_engine_trade_holes_total"), self.counter("tickcast_engine_trades_lost_total"))
+    }
+
     /// Lets time go by in milliseconds, pass by pass.
     fn wait(&mut self, milliseconds: i64) -> Vec<Said> {
         let mut said = Vec::new();
@@ -99,6 +115,7 @@ enum Said {
     Partial { cadence: Cadence, last: i64, bids: Vec<Level> },
     Best(i64),
     Trade(i64),
+    Aggregate(i64),
     State(BookState),
 }
 
@@ -123,6 +140,7 @@ impl Said {
             }
             Payload::BookTicker(best) => Self::Best(best.update_id),
             Payload::Trade(trade) => Self::Trade(trade.id),
+            Payload::AggTrade(trade) => Self::Aggregate(trade.id),
             Payload::BookState(state) => Self::State(state),
             other => panic!("not expected here: {other:?}"),
         }
@@ -428,6 +446,53 @@ fn lost_trades_are_fetched_and_published_in_order() {
     let said = bench.pass(vec![Inbound::Trades { instrument: INSTRUMENT, body }]);
     assert_eq!(said, [Said::Trade(11), Said::Trade(12), Said::Trade(13)]);
     assert_eq!(bench.frame(CONNECTION, trade(14)), [Said::Trade(14)]);
+}
+
+fn aggregate(id: i64) -> String {
+    let time = 1_789_000_000_000 + id;
+    format!(
+        r#"{{"stream":"btcusdt@aggTrade","data":{{"e":"aggTrade","E":{time},"s":"{SYMBOL}","a":{id},"p":"50000.00000000","q":"1.00000000","f":{id},"l":{id},"T":{time},"m":true,"M":true}}}}"#
+    )
+}
+
+#[test]
+fn aggregates_behind_a_lost_connection_come_in_order_and_the_lost_ones_are_counted() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.frame(CONNECTION, aggregate(10)), [Said::Aggregate(10)]);
+    assert_eq!(bench.holes_and_lost(), (0, 0), "the first one says nothing about those before");
+    let received = bench.now;
+    bench.pass(vec![Inbound::Closed { venue: VENUE, connection: CONNECTION, received }]);
+    let second = ConnectionId(2);
+    bench.opened(second);
+    assert_eq!(bench.frame(second, aggregate(14)), [Said::Aggregate(14)], "nobody can bring what is missing");
+    assert_eq!(bench.holes_and_lost(), (1, 3));
+    for late in [14, 12, 10] {
+        assert!(bench.frame(second, aggregate(late)).is_empty(), "never a double, never out of order");
+    }
+    assert_eq!(bench.frame(second, aggregate(15)), [Said::Aggregate(15)]);
+    assert_eq!(bench.holes_and_lost(), (1, 3));
+}
+
+#[test]
+fn aggregates_wait_a_moment_for_a_connection_that_is_slower() {
+    let mut bench = Bench::new();
+    let second = ConnectionId(2);
+    bench.frame(CONNECTION, aggregate(10));
+    bench.opened(second);
+    assert!(bench.frame(second, aggregate(13)).is_empty(), "the other one may bring them");
+    assert_eq!(bench.frame(CONNECTION, aggregate(11)), [Said::Aggregate(11)]);
+    assert_eq!(bench.frame(CONNECTION, aggregate(12)), [Said::Aggregate(12), Said::Aggregate(13)]);
+    assert!(bench.frame(CONNECTION, aggregate(13)).is_empty());
+    assert_eq!(bench.holes_and_lost(), (1, 0));
+
+    assert!(bench.frame(second, aggregate(16)).is_empty());
+    let received = bench.now;
+    bench.pass(vec![Inbound::Closed { venue: VENUE, connection: CONNECTION, received }]);
+    assert!(bench.frame(second, aggregate(17)).is_empty(), "behind the one that waits");
+    assert_eq!(bench.wait(1_000), [Said::Aggregate(16), Said::Aggregate(17)]);
+    assert_eq!(bench.holes_and_lost(), (2, 2));
+    assert_eq!(bench.frame(second, aggregate(19)), [Said::Aggregate(19)], "alone again");
+    assert_eq!(bench.holes_and_lost(), (3, 3));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Decoder {
     symbols: Symbols,
-    /// Levels per side as acknowledged, by instrument.
+    /// Levels per side as acknowledged last, by instrument.
     windows: Vec<Option<u32>>,
     /// Levels per side as asked for.
     book_depth: u32,
@@ -58,7 +58,7 @@ impl Decoder {
         let checksum = Some(checksum.ok_or(Refusal::Malformed)?);
         let kind = match kind {
             Kind::Snapshot => {
-                let limit = self.windows[instrument.index()];
+                let limit = Some(self.windows[instrument.index()].unwrap_or(self.book_depth));
                 EventKind::BookSnapshot(BookSnapshot { last_id: None, bids, asks, checksum, limit })
             }
             Kind::Update => EventKind::BookDiff(BookDiff { ids: None, bids, asks, checksum }),

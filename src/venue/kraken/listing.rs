@@ -27,7 +27,7 @@ struct Frame<'a> {
 #[derive(Deserialize)]
 struct Data<'a> {
     #[serde(borrow)]
-    pairs: Vec<Pair<'a>>,
+    pairs: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +49,8 @@ struct Pair<'a> {
 }
 
 /// Reads a frame of the listing socket; `None` for a heartbeat, a status, an acknowledgement.
+///
+/// A pair that cannot be read is left out: among a thousand it is hardly one that anybody wants, and it must not cost the rest.
 pub(super) fn parse(body: &[u8]) -> Result<Option<Vec<Listing>>, Refusal> {
     let frame: Frame<'_> = serde_json::from_slice(body).map_err(|_| Refusal::Malformed)?;
     if frame.success == Some(false) {
@@ -57,7 +59,17 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<Vec<Listing>>, Refusal> {
     match (frame.channel.as_deref(), frame.kind.as_deref(), frame.data) {
         (Some("instrument"), Some("snapshot"), Some(data)) => {
             let data: Data<'_> = serde_json::from_str(data.get()).map_err(|_| Refusal::Malformed)?;
-            data.pairs.iter().map(listing).collect::<Result<_, _>>().map(Some)
+            let (mut listings, mut refused) = (Vec::with_capacity(data.pairs.len()), None);
+            for pair in data.pairs {
+                match serde_json::from_str(pair.get()).map_err(|_| Refusal::Malformed).and_then(|pair| listing(&pair)) {
+                    Ok(listing) => listings.push(listing),
+                    Err(refusal) => refused = Some(refusal),
+                }
+            }
+            match refused {
+                Some(refusal) if listings.is_empty() => Err(refusal),
+                _ => Ok(Some(listings)),
+            }
         }
         _ => Ok(None),
     }

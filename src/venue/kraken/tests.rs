@@ -82,6 +82,15 @@ fn listings_keep_exact_steps_and_both_kinds_of_decimals() {
 }
 
 #[test]
+fn a_pair_that_cannot_be_read_costs_only_itself() {
+    for strange in [INSTRUMENTS.replace(":10,", ":19,"), INSTRUMENTS.replace("BONK/USD\",\"base", "BONK/USD\",\"other")] {
+        let listings = kraken().parse_listing(strange.as_bytes()).expect("documented").expect("a listing");
+        let natives: Vec<_> = listings.iter().map(|listing| &*listing.native).collect();
+        assert_eq!(natives, ["BTC/USD", "ETH/USD", "DOGE/USD"]);
+    }
+}
+
+#[test]
 fn other_frames_of_the_listing_socket_are_none() {
     for frame in [
         r#"{"channel":"status","type":"update","data":[{"system":"online","api_version":"v2"}]}"#,
@@ -95,7 +104,8 @@ fn other_frames_of_the_listing_socket_are_none() {
     assert_eq!(refused(r#"{"method":"subscribe","success":false,"error":"no"}"#), Err(Refusal::VenueError));
     assert_eq!(refused(r#"{"channel":"instrument","type":"snapshot","data":{}}"#), Err(Refusal::Malformed));
     assert_eq!(refused("nothing"), Err(Refusal::Malformed));
-    assert_eq!(refused(&INSTRUMENTS.replace(":10,", ":19,")), Err(Refusal::Number));
+    assert_eq!(refused(&INSTRUMENTS.replace("price_precision\":", "price_precision\":4")), Err(Refusal::Number));
+    assert_eq!(refused(&INSTRUMENTS.replace("base", "other")), Err(Refusal::Malformed));
 }
 
 #[test]
@@ -153,7 +163,7 @@ fn books_are_read_from_bare_numbers_in_any_key_order() {
             panic!("{:?}", events.list)
         };
         let BookSnapshot { last_id, bids, asks, checksum, limit } = book;
-        assert_eq!((last_id, checksum, limit), (None, Some(2_785_033_588), None));
+        assert_eq!((last_id, checksum, limit), (None, Some(2_785_033_588), Some(10)), "as asked for");
         assert_eq!(bids.of(&events.levels), [level(2_943_020_000_000, 18_967_538), level(2_942_960_000_000, 1_000)]);
         assert_eq!(asks.of(&events.levels), [level(2_943_030_000_000, 400_000_000)]);
     }
