@@ -150,7 +150,13 @@ impl Desk {
                 return;
             }
         }
-        if was == State::Live && self.books.join.state() != State::Live {
+        // After a lost connection the hole is found by the first diff that does not continue the book.
+        let is_hole = match was {
+            State::Waiting => false,
+            State::Live => self.books.join.state() != State::Live,
+            State::Healing => outcome == Outcome::Buffered { ask_snapshot: true },
+        };
+        if is_hole {
             shared.metrics[self.venue.0 as usize].gaps.increment(1);
         }
         self.settle(outcome, time, received, shared);
