@@ -12,6 +12,7 @@ mod fanout;
 mod house;
 mod intake;
 mod kraken_books;
+mod life;
 mod oracle;
 mod process;
 mod recorded_sessions;
