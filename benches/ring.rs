@@ -34,9 +34,6 @@ const READERS: u64 = 2;
 /// As wide as a cache line; a depth update and its levels are wider.
 type Update = [u64; 8];
 
-/// Bursts in one turn of a comparison.
-const BURSTS: u64 = 20;
-
 fn main() {
     let mut criterion = measure::criterion();
     for threads in [Threads::One, Threads::Two] {
@@ -53,9 +50,9 @@ fn main() {
     ] {
         let turn = |(name, contest): &(&'static str, Contest)| -> Contestant<'_> {
             let contest = *contest;
-            (*name, Box::new(move || contest(threads, BURSTS)))
+            (*name, Box::new(move || contest(threads, threads.bursts_per_turn())))
         };
-        compare(title, BURSTS * BURST, &mut CONTESTANTS.each_ref().map(turn));
+        compare(title, threads.bursts_per_turn() * BURST, &mut CONTESTANTS.each_ref().map(turn));
     }
     println!(
         "  With cores to spare, two threads show the price of moving memory from core to core; on a busy machine the\n  \
@@ -79,6 +76,16 @@ const CONTESTANTS: [(&str, Contest); 4] = [
 enum Threads {
     One,
     Two,
+}
+
+impl Threads {
+    /// A turn with two threads lasts long enough for the scheduler to give them a core each.
+    const fn bursts_per_turn(self) -> u64 {
+        match self {
+            Self::One => 20,
+            Self::Two => 1500,
+        }
+    }
 }
 
 fn ours(threads: Threads, bursts: u64) -> Duration {

@@ -26,7 +26,6 @@ pub struct Config {
     pub ring: Ring,
     pub engine: Engine,
     pub intake: Intake,
-    pub metrics: Metrics,
     pub log: Log,
     pub exchange: Exchange,
     pub venues: Vec<Venue>,
@@ -111,13 +110,6 @@ pub struct Intake {
     pub lifetime_ms: u64,
     pub frame_bytes_max: usize,
     pub rest_weight_percent: u32,
-}
-
-/// What is measured.
-#[derive(Clone, Debug, Deserialize)]
-#[allow(missing_docs, reason = "see config/default.toml")]
-pub struct Metrics {
-    pub symbols: Vec<String>,
 }
 
 /// What is logged.

@@ -36,7 +36,7 @@ pub type Contestant<'a> = (&'static str, Box<dyn FnMut() -> Duration + 'a>);
 /// first one, which is ours. What else the machine does meets all of them alike, so the ratios of a round
 /// are worth more than the times: printed are their median and their middle half.
 pub fn compare(title: &str, items: u64, contestants: &mut [Contestant<'_>]) {
-    let rounds = if is_small() { 11 } else { 101 };
+    let rounds = if is_small() { 11 } else { 41 };
     let mut times = vec![Vec::with_capacity(rounds); contestants.len()];
     for round in 0..rounds {
         for turn in 0..contestants.len() {

@@ -79,6 +79,12 @@ fn venues(venues: &[Venue]) -> Result<(), ConfigError> {
         if venue.symbols.is_empty() {
             return Err(out_of_range(&key("symbols"), "empty", "name at least one instrument".to_owned()));
         }
+        // They are printed into JSON and paths as they are; Binance lists letters outside ASCII, too.
+        let plain = |c: char| c.is_alphanumeric() || ".-_/".contains(c);
+        if let Some(symbol) = venue.symbols.iter().find(|symbol| symbol.is_empty() || !symbol.chars().all(plain)) {
+            let expected = "a symbol has to be of letters, digits, . - _ and /".to_owned();
+            return Err(out_of_range(&key("symbols"), symbol, expected));
+        }
         range(&key("connections"), venue.connections, 1, 4)?;
         range(&key("book_depth"), venue.book_depth, 1, 100_000)?;
     }

@@ -60,6 +60,10 @@ fn each_mistake_in_a_configuration_gets_one_clear_line() {
         ("[server]\nlisten = \"nowhere\"", &["invalid socket address"]),
         ("[ring]\nslots = 100", &["`ring.slots` is 100", "power of two"]),
         ("[server", &["TOML parse error at line 1"]),
+        (
+            "[[venues]]\nname = \"x\"\nkind = \"binance\"\nws_url = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = ['A\"B']",
+            &["`venues.1.symbols` is A\"B", "letters, digits"],
+        ),
         ("venues = []", &["`venues` is empty", "[[venues]]"]),
         (
             "[[venues]]\nname = \"api\"\nkind = \"binance\"\nws_url = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = [\"A\"]",

@@ -198,10 +198,15 @@ impl Truth {
     }
 
     fn snapshot(&self) -> String {
-        let side = |levels: &BTreeMap<i64, i64>| {
-            levels.iter().map(|(price, quantity)| level(*price, *quantity)).collect::<Vec<_>>().join(",")
-        };
-        format!(r#"{{"lastUpdateId":{},"bids":[{}],"asks":[{}]}}"#, self.id, side(&self.bids), side(&self.asks))
+        self.snapshot_of(usize::MAX)
+    }
+
+    /// The best `count` levels of each side.
+    fn snapshot_of(&self, count: usize) -> String {
+        let text = |(price, quantity): (&i64, &i64)| level(*price, *quantity);
+        let bids: Vec<_> = self.bids.iter().rev().take(count).map(text).collect();
+        let asks: Vec<_> = self.asks.iter().take(count).map(text).collect();
+        format!(r#"{{"lastUpdateId":{},"bids":[{}],"asks":[{}]}}"#, self.id, bids.join(","), asks.join(","))
     }
 }
 
@@ -425,6 +430,37 @@ fn lost_trades_are_fetched_and_published_in_order() {
     let said = bench.pass(vec![Inbound::Trades { instrument: INSTRUMENT, body }]);
     assert_eq!(said, [Said::Trade(11), Said::Trade(12), Said::Trade(13)]);
     assert_eq!(bench.frame(CONNECTION, trade(14)), [Said::Trade(14)]);
+}
+
+#[test]
+fn a_book_is_deepened_once_it_is_served_and_followers_learn_of_it_with_the_next_diff() {
+    let mut bench = Bench::new();
+    let mut truth = Truth::new(13);
+    truth.bids = (0..1_500).map(|step| (50_000 - step, 5)).collect();
+    truth.asks = (0..1_500).map(|step| (50_001 + step, 5)).collect();
+    let mut follower = Follower::default();
+    // The first snapshot covers a thousand levels a side.
+    let shallow = truth.snapshot_of(1_000);
+    let body = Frame { received: bench.now, bytes: Bytes::from(shallow) };
+    let said = bench.pass(vec![Inbound::Snapshot { instrument: INSTRUMENT, levels: 1_000, body }]);
+    said.iter().for_each(|said| follower.hear(said, Cadence::Fast));
+    assert_eq!(follower.bids.len(), 1_000);
+    bench.wait(1_100).iter().for_each(|said| follower.hear(said, Cadence::Fast));
+    let asked: Vec<_> = bench.requests.try_iter().collect();
+    assert!(asked.contains(&Request::Snapshot { instrument: INSTRUMENT, levels: 5_000, after_ms: 0 }), "{asked:?}");
+    let body = Frame { received: bench.now, bytes: Bytes::from(truth.snapshot()) };
+    let said = bench.pass(vec![Inbound::Snapshot { instrument: INSTRUMENT, levels: 5_000, body }]);
+    assert!(!said.iter().any(|said| matches!(said, Said::State(_))), "it stays live: {said:?}");
+    said.iter().for_each(|said| follower.hear(said, Cadence::Fast));
+    while truth.id == truth.sent {
+        truth.change();
+    }
+    let diff = truth.diff(bench.now).expect("a change");
+    let mut said = bench.frame(CONNECTION, diff);
+    said.extend(bench.wait(200));
+    said.iter().for_each(|said| follower.hear(said, Cadence::Fast));
+    assert_eq!((follower.bids, follower.asks), (truth.bids, truth.asks));
+    assert!(bench.requests.try_iter().next().is_none(), "deep enough");
 }
 
 #[test]
