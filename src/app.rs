@@ -83,7 +83,7 @@ struct Ingest {
 #[derive(Debug)]
 enum Source {
     Simulated(sim::Running),
-    Replayed(sim::replay::Running),
+    Replayed(Vec<sim::replay::Running>),
 }
 
 impl App {
@@ -96,13 +96,13 @@ impl App {
         Self::join(&config, exchange.map(Source::Simulated))
     }
 
-    /// Starts everything on a recording: a stand-in plays the exchange, in place of the configured venues.
+    /// Starts everything on a recording: stand-ins play its exchanges, in place of the configured venues.
     ///
     /// # Errors
     /// As [`App::start`], and if the files are no recording.
     pub fn start_replay(mut config: Config, files: &[PathBuf], speed: sim::replay::Speed) -> Result<Self, StartError> {
-        let replay = plan::stand_in(&mut config, files, speed)?;
-        Self::join(&config, Some(Source::Replayed(replay)))
+        let replays = plan::stand_in(&mut config, files, speed)?;
+        Self::join(&config, Some(Source::Replayed(replays)))
     }
 
     /// The stages, from the doors' side of the ring to the venues' side, so that no update is published before whoever
@@ -172,11 +172,21 @@ impl App {
         }
     }
 
-    /// How many frames of the recording were served, of how many.
-    pub fn replayed(&self) -> Option<(u64, u64)> {
+    /// How many frames of the recording were served, of how many that have been asked for so far.
+    pub fn replayed(&self) -> (u64, u64) {
+        let progress = self.replays().iter().map(sim::replay::Running::progress);
+        progress.fold((0, 0), |(sent, total), (more_sent, more)| (sent + more_sent, total + more))
+    }
+
+    /// Whether the last frame of every venue of the recording has been sent.
+    pub fn has_replayed(&self) -> bool {
+        self.replays().iter().all(sim::replay::Running::finished)
+    }
+
+    fn replays(&self) -> &[sim::replay::Running] {
         match &self.exchange {
-            Some(Source::Replayed(replay)) => Some(replay.progress()),
-            _ => None,
+            Some(Source::Replayed(replays)) => replays,
+            _ => &[],
         }
     }
 

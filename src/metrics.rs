@@ -226,7 +226,8 @@ fn describe() {
     }
 }
 
-const COUNTERS: &[(&str, &str)] = &[
+/// Every counter with its help text.
+pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_intake_frames_total", "Frames received from the venue"),
     ("tickcast_intake_bytes_total", "Bytes received from the venue in frames"),
     ("tickcast_intake_connects_total", "Connections to the venue that were established"),
@@ -257,7 +258,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_server_rest_answers_total", "REST answers, by HTTP status"),
 ];
 
-const GAUGES: &[(&str, &str)] = &[
+/// Every gauge with its help text.
+pub const GAUGES: &[(&str, &str)] = &[
     ("tickcast_intake_connections", "Connections open to the venue"),
     ("tickcast_intake_rest_weight", "REST weight used at the venue in this minute"),
     ("tickcast_book_state", "Books of the venue in this state"),
@@ -270,7 +272,8 @@ const GAUGES: &[(&str, &str)] = &[
     ("tickcast_build_info", "Always 1; the version is the label"),
 ];
 
-const HISTOGRAMS: &[(&str, &str)] = &[
+/// Every histogram with its help text; all are in seconds.
+pub const HISTOGRAMS: &[(&str, &str)] = &[
     ("tickcast_engine_feed_lag_seconds", "Receive time minus the venue's event time, never below zero"),
     ("tickcast_shard_delivery_seconds", "From receiving a frame to writing its first update, sampled once per pass"),
 ];

@@ -69,12 +69,13 @@ pub(super) fn embed(config: &mut Config) -> Result<Option<sim::Running>, StartEr
     Ok(Some(exchange))
 }
 
-/// Starts a stand-in that plays a recording, and makes it the only venue, under the name that its kind is configured with.
+/// Starts a stand-in for each venue of a recording, and makes these the only venues, under the names that their kinds are
+/// configured with.
 pub(super) fn stand_in(
     config: &mut Config,
     files: &[PathBuf],
     speed: sim::replay::Speed,
-) -> Result<sim::replay::Running, StartError> {
+) -> Result<Vec<sim::replay::Running>, StartError> {
     let unreadable = |error: &dyn std::fmt::Display| StartError::Recording(error.to_string());
     let recording = Recording::open(files).map_err(|error| unreadable(&error))?;
     if recording.torn_bytes() > 0 {
@@ -84,11 +85,16 @@ pub(super) fn stand_in(
         );
     }
     let settings = sim::replay::Settings { speed, ..sim::replay::Settings::default() };
-    let replay = sim::replay::start(&recording, &settings).map_err(|error| unreadable(&error))?;
+    let replays = sim::replay::start_each(&recording, &settings).map_err(|error| unreadable(&error))?;
+    config.venues = replays.iter().map(|replay| stand_in_venue(&config.venues, replay)).collect();
+    Ok(replays)
+}
+
+fn stand_in_venue(configured: &[Venue], replay: &sim::replay::Running) -> Venue {
     let (address, kind) = (replay.addr(), replay.kind());
     let path = if kind == "kraken" { "/v2" } else { "" };
-    let named = config.venues.iter().find(|venue| venue.kind == kind).map(|venue| venue.name.clone());
-    config.venues = vec![Venue {
+    let named = configured.iter().find(|venue| venue.kind == kind).map(|venue| venue.name.clone());
+    Venue {
         name: named.unwrap_or_else(|| kind.to_owned()),
         kind: kind.to_owned(),
         ws_url: format!("ws://{address}{path}"),
@@ -96,8 +102,7 @@ pub(super) fn stand_in(
         symbols: replay.symbols().to_vec(),
         connections: 1,
         book_depth: replay.depth().and_then(|depth| u32::try_from(depth).ok()).unwrap_or(1000),
-    }];
-    Ok(replay)
+    }
 }
 
 /// Starts the simulated exchange as configured, for `symbols` (none: all it knows).

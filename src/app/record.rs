@@ -62,6 +62,10 @@ impl Recorder {
     /// If the configuration asks for what there is not, or the file cannot be written.
     pub fn start(mut config: Config, file: &Path) -> Result<Self, StartError> {
         let writer = Writer::append(file).map_err(|error| StartError::Recording(error.to_string()))?;
+        if writer.truncated_bytes() > 0 {
+            let bytes = writer.truncated_bytes();
+            tracing::warn!(bytes, "the recording ended in the middle of a block, which is cut off before it goes on");
+        }
         let exchange = plan::embed(&mut config)?;
         let plan = Plan::of(&config)?;
         let interest = Arc::new(Interest::new(plan.catalogue.instruments().len()));
@@ -84,12 +88,7 @@ impl Recorder {
 
     /// What has been recorded so far.
     pub fn counts(&self) -> Counts {
-        Counts {
-            frames: self.counters.frames.load(Ordering::Relaxed),
-            responses: self.counters.responses.load(Ordering::Relaxed),
-            bytes: self.counters.bytes.load(Ordering::Relaxed),
-            left_out: self.tap.dropped(),
-        }
+        self.counters.counts(self.tap.dropped())
     }
 
     /// Whether the disk still takes what comes.
@@ -102,12 +101,12 @@ impl Recorder {
     /// # Errors
     /// If the disk refused something.
     pub fn finish(self) -> Result<Counts, Error> {
-        let counts = self.counts();
-        let Self { ingest, feeds, writer, tap, .. } = self;
+        let Self { ingest, feeds, writer, tap, counters, .. } = self;
         ingest.stop(&feeds);
+        let left_out = tap.dropped();
         drop(tap);
         writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok(counts)
+        Ok(counters.counts(left_out))
     }
 }
 
@@ -148,6 +147,15 @@ fn records(tapped: Tapped) -> Vec<Record> {
 }
 
 impl Counters {
+    fn counts(&self, left_out: u64) -> Counts {
+        Counts {
+            frames: self.frames.load(Ordering::Relaxed),
+            responses: self.responses.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            left_out,
+        }
+    }
+
     fn count(&self, record: &Record) {
         let counter = match record.kind {
             Kind::Received => &self.frames,

@@ -29,32 +29,35 @@ pub fn wait_for_signal() {
     wait_for_signal_while(LOOK_EVERY, || true);
 }
 
-/// Waits for Ctrl-C or SIGTERM, or until `goes_on`, which is asked every so often, says no.
+/// Waits for Ctrl-C or SIGTERM, or until `goes_on`, which is asked every so often, says no. From then on, either of them
+/// ends the process at once: draining takes seconds, and whoever has no patience for it says so (again).
 pub fn wait_for_signal_while(every: Duration, mut goes_on: impl FnMut() -> bool) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime of one thread needs two descriptors");
+    let (mut interrupt, mut terminate) = runtime.block_on(async {
+        let interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
+        (interrupt, signal(SignalKind::terminate()).expect("SIGTERM can be listened for"))
+    });
     runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
-        let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
         let mut look = interval(every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = interrupt.recv() => break,
-                _ = terminate.recv() => break,
+                _ = interrupt.recv() => return,
+                _ = terminate.recv() => return,
                 _ = look.tick() => if !goes_on() { return },
             }
         }
     });
-    // Draining takes seconds; whoever has no patience for it says so again.
-    std::thread::spawn(|| {
-        let Ok(runtime) = runtime::Builder::new_current_thread().enable_all().build() else { return };
-        runtime.block_on(async {
-            if let Ok(mut interrupt) = signal(SignalKind::interrupt()) {
-                interrupt.recv().await;
-                process::exit(INTERRUPTED);
+    // The same listeners go on, so that no signal falls between two of them.
+    std::thread::spawn(move || {
+        let code = runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => INTERRUPTED,
+                _ = terminate.recv() => TERMINATED,
             }
         });
+        process::exit(code);
     });
 }
 
@@ -63,3 +66,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What a shell shows for a program ended by Ctrl-C.
 const INTERRUPTED: i32 = 130;
+
+/// What a shell shows for a program ended by SIGTERM.
+const TERMINATED: i32 = 143;

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::Failure;
 use crate::{
-    app::{self, Recorder},
+    app::{self, Recorder, StartError},
     config::Config,
 };
 
@@ -25,7 +25,10 @@ pub(super) struct Arguments {
 pub(super) fn run(config: Config, arguments: &Arguments) -> Result<(), Failure> {
     let name = arguments.file.display().to_string();
     let cannot = |error| Failure::new(Failure::CANNOT_CREATE, format_args!("{name}: {error}"));
-    let recorder = Recorder::start(config, &arguments.file)?;
+    let recorder = Recorder::start(config, &arguments.file).map_err(|error| match error {
+        StartError::Recording(reason) => Failure::new(Failure::CANNOT_CREATE, reason),
+        other => other.into(),
+    })?;
     let progress = ProgressBar::new_spinner();
     progress.enable_steady_tick(Duration::from_millis(250));
     let mut looks = arguments.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(LOOKS_PER_SECOND));

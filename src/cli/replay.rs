@@ -32,10 +32,10 @@ pub(super) fn run(config: Config, arguments: &Arguments) -> Result<(), Failure> 
     let progress = ProgressBar::new(0).with_style(style());
     let once = arguments.once;
     app::wait_for_signal_while(Duration::from_millis(200), || {
-        let (sent, total) = app.replayed().unwrap_or_default();
+        let (sent, total) = app.replayed();
         progress.set_length(total);
         progress.set_position(sent);
-        let done = sent == total;
+        let done = app.has_replayed();
         if done && !progress.is_finished() {
             progress.finish();
             eprintln!("  All {total} frames were served.");

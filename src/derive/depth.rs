@@ -53,6 +53,11 @@ impl DepthCadence {
         Nanos(self.next.0 - EARLY_NS)
     }
 
+    /// Whether all that happened up to update `id` has been published.
+    pub fn has_told(&self, id: i64) -> bool {
+        self.published.is_some_and(|published| published >= id)
+    }
+
     /// Whether a tick would publish something.
     pub fn has_news(&self, book: &Book) -> bool {
         self.published.is_some() && (self.partial_wanted || book.last_id() > self.seen)

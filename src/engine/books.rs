@@ -33,6 +33,10 @@ pub(super) struct Books {
     levels_deep: u32,
     /// The newest snapshot asked for was a deep one.
     deep: bool,
+    /// The id under which the book was put right last: until all cadences have told what that changed, it is not deepened.
+    joined_id: i64,
+    /// Snapshots in a row that were too old.
+    too_old: u32,
     /// When to ask for a snapshot if the book has not healed by itself until then.
     ask_at: Option<Nanos>,
 }
@@ -55,6 +59,8 @@ impl Books {
             levels_first: settings.snapshot_levels_first,
             levels_deep: settings.snapshot_levels_deep,
             deep: false,
+            joined_id: 0,
+            too_old: 0,
             ask_at: None,
         }
     }
@@ -209,7 +215,13 @@ impl Desk {
                 return;
             }
         }
-        if was == State::Live && self.books.join.state() != State::Live {
+        // After a lost connection the hole is found by the first diff that does not continue the book.
+        let is_hole = match was {
+            State::Waiting => false,
+            State::Live => self.books.join.state() != State::Live,
+            State::Healing => outcome == Outcome::Buffered { ask_snapshot: true },
+        };
+        if is_hole {
             shared.metrics[self.venue.0 as usize].gaps.increment(1);
         }
         self.settle(outcome, time, received, shared);
@@ -274,6 +286,9 @@ impl Desk {
 
     /// Asks for a deeper snapshot when the book does not reach as deep as it could, or its top came near the horizon.
     pub(super) fn look_at_horizon(&mut self, shared: &mut Shared) {
+        // A snapshot cuts a deep book short, and a deeper one adds the rest again: both in one tick of the slow cadence could
+        // be more than the book remembers of its changes.
+        let has_settled = self.cadences.iter().all(|cadence| cadence.has_told(self.books.joined_id));
         let books = &mut self.books;
         if books.source != BookSource::Rest || books.join.state() != State::Live {
             return;
@@ -281,7 +296,7 @@ impl Desk {
         let reaches_end = [Side::Bid, Side::Ask]
             .into_iter()
             .all(|side| books.book.horizon(side).is_none_or(|horizon| horizon.complete));
-        let deeper = !books.deep && books.levels_first < books.levels_deep && !reaches_end;
+        let deeper = has_settled && !books.deep && books.levels_first < books.levels_deep && !reaches_end;
         if deeper || books.book.needs_deeper() {
             books.join.refresh();
             if books.join.ask_snapshot() {
@@ -312,7 +327,12 @@ impl Desk {
                 self.books.ask_at = Some(received.plus(OTHER_CONNECTION_WAIT));
             }
             Outcome::Buffered { ask_snapshot: true } => self.request_snapshot(0, shared),
-            Outcome::SnapshotTooOld | Outcome::Overflow => self.request_snapshot(SNAPSHOT_AGAIN_MS, shared),
+            Outcome::SnapshotTooOld | Outcome::Overflow => {
+                // A quiet book whose ids have fallen may not take the weight that other books need.
+                let doublings = self.books.too_old.min(SNAPSHOT_AGAIN_DOUBLINGS);
+                self.books.too_old = self.books.too_old.saturating_add(1);
+                self.request_snapshot(SNAPSHOT_AGAIN_MS << doublings, shared);
+            }
             Outcome::Joined { healed, reset } => {
                 self.changed = (received, time);
                 self.joined(healed, reset, shared);
@@ -331,6 +351,8 @@ impl Desk {
         let symbol = &shared.catalogue.instrument(self.id).symbol;
         tracing::debug!(%symbol, healed, reset, id = self.books.book.last_id(), "book in step");
         let refreshed = self.books.told == BookState::Live;
+        self.books.joined_id = self.books.book.last_id();
+        self.books.too_old = 0;
         if healed && !refreshed {
             shared.metrics[self.venue.0 as usize].resyncs.increment(1);
         }
@@ -412,3 +434,6 @@ const SOCKET_SNAPSHOT_WAIT: Duration = Duration::from_secs(15);
 
 /// A snapshot that was too old is fetched again after so long.
 const SNAPSHOT_AGAIN_MS: u32 = 250;
+
+/// That wait doubles as long as they are too old, so many times at most: to 16 seconds.
+const SNAPSHOT_AGAIN_DOUBLINGS: u32 = 6;

@@ -40,11 +40,7 @@ impl Writer {
     pub fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let at = |source| io_error(path, source);
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(at)?;
-        let mut header = MAGIC.to_vec();
-        header.extend(VERSION.to_le_bytes());
-        file.write_all(&header).map_err(at)?;
-        Ok(Self { file, path: path.to_owned(), raw: Vec::new(), since: None, truncated: 0 })
+        Self::begin(OpenOptions::new().write(true).create_new(true).open(path).map_err(at)?, path)
     }
 
     /// Goes on with a file, or begins it if there is none. A torn tail is cut off: see [`Writer::truncated_bytes`].
@@ -59,6 +55,10 @@ impl Writer {
             file => file.map_err(at)?,
         };
         let size = file.metadata().map_err(at)?.len();
+        if size == 0 {
+            // Made by `mktemp`, or by a writer that died before its first byte.
+            return Self::begin(file, path);
+        }
         let good = sound_bytes(&mut file).map_err(at)?.ok_or_else(|| Error::NotARecording {
             path: path.display().to_string(),
             reason: format!("it does not begin like a file of version {VERSION} of ours"),
@@ -66,6 +66,13 @@ impl Writer {
         file.set_len(good).map_err(at)?;
         file.seek(SeekFrom::Start(good)).map_err(at)?;
         Ok(Self { file, path: path.to_owned(), raw: Vec::new(), since: None, truncated: size - good })
+    }
+
+    fn begin(mut file: File, path: &Path) -> Result<Self, Error> {
+        let mut header = MAGIC.to_vec();
+        header.extend(VERSION.to_le_bytes());
+        file.write_all(&header).map_err(|source| io_error(path, source))?;
+        Ok(Self { file, path: path.to_owned(), raw: Vec::new(), since: None, truncated: 0 })
     }
 
     /// How many bytes of a torn tail [`Writer::append`] cut off.

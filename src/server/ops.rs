@@ -58,9 +58,13 @@ impl Door {
             let name = &self.catalogue.venues()[health.venue.0 as usize].name;
             if health.listed == 0 {
                 reasons.push(format!("venue {name}: its list of instruments has not been read"));
-            } else if health.waiting > 0 {
-                let (waiting, listed) = (health.waiting, health.listed);
-                reasons.push(format!("venue {name}: {waiting} of {listed} books wait for their first snapshot"));
+            }
+            let unfit = [
+                (health.waiting, "wait for their first snapshot"),
+                (health.healing, "show what they were before messages were lost"),
+            ];
+            for (count, how) in unfit.into_iter().filter(|&(count, _)| count > 0) {
+                reasons.push(format!("venue {name}: {count} of {} books {how}", health.listed));
             }
         }
         reasons

@@ -17,14 +17,14 @@ mod binance;
 mod kraken;
 mod stage;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use binance::Binance;
 use kraken::Kraken;
 use stage::Stage;
 
 use super::door::Door;
-use crate::recording::{Kind, Recording, stream_of};
+use crate::recording::{Kind, Record, Recording, stream_of};
 
 /// How fast a recording is played.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,16 +62,29 @@ impl Default for Settings {
     }
 }
 
-/// Starts serving on a thread of its own.
+/// Starts serving on a thread of its own; of a recording of several venues, the one that is heard first.
 ///
 /// # Errors
 /// If the address cannot be listened at, the speed is none, or the recording is of no venue that can be stood in for.
 pub fn start(recording: &Recording, settings: &Settings) -> io::Result<Running> {
-    let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text);
+    open(dialect(recording).map_err(invalid)?, recording, settings)
+}
+
+/// Starts a stand-in for each venue of the recording, in the order in which they are heard first. Their feeds begin and go
+/// on independently of each other.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_each(recording: &Recording, settings: &Settings) -> io::Result<Vec<Running>> {
+    let parts = split(recording).map_err(invalid)?;
+    parts.iter().map(|(dialect, part)| open(*dialect, part, settings)).collect()
+}
+
+fn open(dialect: Dialect, recording: &Recording, settings: &Settings) -> io::Result<Running> {
     if matches!(settings.speed, Speed::Times(times) if !(times > 0.0 && times.is_finite())) {
         return Err(invalid("the speed has to be more than 0"));
     }
-    match dialect(recording).map_err(invalid)? {
+    match dialect {
         Dialect::Binance => {
             let exchange = Arc::new(Binance::new(recording, settings));
             let (stage, symbols) = (exchange.stage(), exchange.symbols());
@@ -85,6 +98,10 @@ pub fn start(recording: &Recording, settings: &Settings) -> io::Result<Running> 
             Ok(Running { door, stage, kind: "kraken", symbols, depth })
         }
     }
+}
+
+fn invalid(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
 /// A recording being served; dropping it stops it.
@@ -143,28 +160,61 @@ enum Dialect {
 
 /// Whose recording this is, by its first record that says so.
 fn dialect(recording: &Recording) -> Result<Dialect, &'static str> {
+    let unknown = "nothing in this recording tells that it is one of Binance or of Kraken v2";
+    recording.records().iter().find_map(dialect_of).unwrap_or(Err(unknown))
+}
+
+/// The recording by venue, the one that is heard first in front. Connections that say nothing are nobody's.
+fn split(recording: &Recording) -> Result<Vec<(Dialect, Recording)>, &'static str> {
+    let mut venues = vec![dialect(recording)?];
+    let mut speaks: HashMap<u32, Dialect> = HashMap::new();
     for record in recording.records() {
-        match &record.kind {
-            Kind::Response { url, .. } if url.contains("/api/v1/depth") || url.contains("/api/v3/") => {
-                return Ok(Dialect::Binance);
+        if !speaks.contains_key(&record.connection)
+            && let Some(Ok(dialect)) = dialect_of(record)
+        {
+            if record.kind == Kind::Received {
+                speaks.insert(record.connection, dialect);
             }
-            Kind::Received if record.bytes.starts_with(b"{\"stream\":") => return Ok(Dialect::Binance),
-            Kind::Received if record.bytes.starts_with(b"[") => {
-                return Err("a recording of Kraken v1 can be read but not served; v2 can");
+            if !venues.contains(&dialect) {
+                venues.push(dialect);
             }
-            Kind::Received => match stream_of(&record.bytes).as_deref() {
-                Some("book" | "trade" | "instrument" | "status" | "heartbeat")
-                    if record.bytes.windows(9).any(|window| window == b"\"channel\"") =>
-                {
-                    return Ok(Dialect::Kraken);
-                }
-                Some("trade" | "aggTrade" | "depthUpdate" | "kline" | "24hrTicker" | "24hrMiniTicker") => {
-                    return Ok(Dialect::Binance);
-                }
-                _ => {}
-            },
-            _ => {}
         }
     }
-    Err("nothing in this recording tells that it is one of Binance or of Kraken v2")
+    if let [only] = venues[..] {
+        return Ok(vec![(only, recording.clone())]);
+    }
+    let part = |dialect| {
+        // Only Binance is asked over REST.
+        let is_its = |record: &&Record| match record.kind {
+            Kind::Response { .. } => dialect == Dialect::Binance,
+            _ => speaks.get(&record.connection) == Some(&dialect),
+        };
+        (dialect, Recording::from_records(recording.records().iter().filter(is_its).cloned().collect()))
+    };
+    Ok(venues.into_iter().map(part).collect())
+}
+
+/// Whose record this is, if it tells; an error if it is somebody's whom nobody can stand in for.
+fn dialect_of(record: &Record) -> Option<Result<Dialect, &'static str>> {
+    match &record.kind {
+        Kind::Response { url, .. } if url.contains("/api/v1/depth") || url.contains("/api/v3/") => {
+            Some(Ok(Dialect::Binance))
+        }
+        Kind::Received if record.bytes.starts_with(b"{\"stream\":") => Some(Ok(Dialect::Binance)),
+        Kind::Received if record.bytes.starts_with(b"[") => {
+            Some(Err("a recording of Kraken v1 can be read but not served; v2 can"))
+        }
+        Kind::Received => match stream_of(&record.bytes).as_deref() {
+            Some("book" | "trade" | "instrument" | "status" | "heartbeat")
+                if record.bytes.windows(9).any(|window| window == b"\"channel\"") =>
+            {
+                Some(Ok(Dialect::Kraken))
+            }
+            Some("trade" | "aggTrade" | "depthUpdate" | "kline" | "24hrTicker" | "24hrMiniTicker") => {
+                Some(Ok(Dialect::Binance))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
 }

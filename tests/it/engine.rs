@@ -1,5 +1,7 @@
 //! The ingest loop alone, on made-up time: a seeded venue loses, doubles and reorders; followers are never wrong.
 
+mod healing;
+
 use std::{collections::BTreeMap, sync::Arc, task::Waker, time::Duration};
 
 use bytes::Bytes;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tickcast::{
     config::Config,
-    market::{Catalogue, InstrumentId, Nanos, Price, Quantity, Span, Trade},
+    market::{Best, Catalogue, InstrumentId, Nanos, Price, Quantity, Span, Trade},
     ring::{self, Publisher},
     session,
     shard::{Admission, Builder, Setup, Shard},
@@ -421,6 +421,60 @@ async fn a_drain_says_goodbye_to_all_and_ends() {
     assert!(rig.shard.admit(Admission { socket: late, early: Bytes::new(), opening, peer }).is_err());
     drop((raw, combined, silent));
     tokio::task::spawn_blocking(move || rig.shard.join()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_lapped_shard_closes_who_cannot_do_without_and_goes_on_for_the_others() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let exposition = recorder.handle();
+    let mut rig = metrics::with_local_recorder(&recorder, || Rig::new(|config| config.ring.slots = 64));
+    let streams = ["btcusdt@trade", "btcusdt@aggTrade", "btcusdt@depth", "btcusdt@depth@100ms"];
+    let mut cannot = Vec::new();
+    for stream in streams {
+        // One stream that cannot do without is enough, whatever else the session has.
+        cannot.push(rig.open(&format!("/ws/{stream}/btcusdt@bookTicker")).await);
+    }
+    let mut state = rig.open("/ws/btcusdt@bookTicker").await;
+    for client in cannot.iter_mut().chain([&mut state]) {
+        ask(client, r#"{"method":"GET_PROPERTY","params":["combined"],"id":1}"#).await;
+    }
+    let best = |update_id| Payload::BookTicker(Best { update_id, ..Best::default() });
+    let laps = || {
+        let text = exposition.render();
+        let line = text.lines().find(|line| line.starts_with("tickcast_ring_laps_total{")).map(str::to_owned);
+        line.is_some_and(|line| !line.ends_with(" 0"))
+    };
+    let mut id = 0;
+    // A writer that does not wait is a ring ahead of a reader with sockets to write to, sooner or later.
+    while !laps() {
+        for _ in 0..1000 {
+            id += 1;
+            rig.publish([best(id), trade(id)]);
+        }
+    }
+    for client in &mut cannot {
+        assert_eq!(closed(client).await, (1008, "lapped".to_owned()));
+    }
+    let missed = exposition
+        .render()
+        .lines()
+        .any(|line| line.strip_prefix("tickcast_ring_missed_total{").is_some_and(|rest| !rest.ends_with(" 0")));
+    assert!(missed, "what was missed is counted");
+    // The others get the newest, in order, and newcomers all that comes.
+    cannot.clear();
+    rig.has_sessions(1).await;
+    let mut newcomer = rig.open("/ws/btcusdt@trade").await;
+    ask(&mut newcomer, r#"{"method":"GET_PROPERTY","params":["combined"],"id":1}"#).await;
+    rig.publish([best(id + 1), trade(id + 1)]);
+    assert_eq!(text(&mut newcomer).await, trade_text(id + 1, ""));
+    let mut last = 0;
+    while last <= id {
+        let event: serde_json::Value = serde_json::from_str(&text(&mut state).await).unwrap();
+        let update = event["u"].as_i64().unwrap();
+        assert!(update > last, "{update} came after {last}");
+        last = update;
+    }
+    assert_eq!(last, id + 1);
 }
 
 #[tokio::test]

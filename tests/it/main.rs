@@ -14,6 +14,7 @@ mod house;
 mod intake;
 mod kraken;
 mod kraken_books;
+mod life;
 mod oracle;
 mod process;
 mod recorded_sessions;
