@@ -29,8 +29,11 @@ struct Line {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 failed while running; 2 wrong use of the command line; 66 a file cannot be read; 69 an address
-cannot be used or reached; 70 a defect of ours; 73 a file cannot be written; 78 the configuration is wrong.
+Exit codes:
+   0  done                              69  an address cannot be used or reached
+   1  failed while running              70  a defect of ours
+   2  wrong use of the command line     73  a file cannot be written
+  66  a file cannot be read             78  the configuration is wrong
 
 First steps:
   tickcast                                  serve the simulated market
@@ -47,7 +50,7 @@ enum Command {
     Record(record::Arguments),
     /// Serve a recording: a stand-in plays the exchange, the real connector takes it in.
     Replay(replay::Arguments),
-    /// Print a stream as it comes.
+    /// Print streams as they come: lines for a person on a terminal, JSON in a pipe.
     Tail(tail::Arguments),
     /// Read the configuration, say what is wrong with it or what it comes to.
     CheckConfig,

@@ -1,6 +1,6 @@
 //! From the configuration to what is to be run: protocols, catalogue, feeds, stand-ins.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io::ErrorKind, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{EMBEDDED, StartError};
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     intake::VenueFeed,
     market::Catalogue,
     recording::Recording,
+    server::BindError,
     sim,
     venue::AnyProtocol,
 };
@@ -126,7 +127,13 @@ pub(super) fn exchange(config: &Config, listen: SocketAddr, symbols: Vec<String>
         },
         ..sim::Settings::default()
     };
-    sim::start(&settings).map_err(StartError::system("starting the simulated exchange"))
+    sim::start(&settings).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => {
+            let (key, value) = ("venues.symbols".to_owned(), format!("{:?}", settings.symbols));
+            ConfigError::OutOfRange { key, value, expected: error.to_string() }.into()
+        }
+        _ => BindError::new(listen, "exchange.listen", error).into(),
+    })
 }
 
 fn protocol(index: usize, venue: &Venue) -> Result<AnyProtocol, ConfigError> {

@@ -49,8 +49,21 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("intake.frame_bytes_max", intake.frame_bytes_max, 1 << 16, 1 << 30)?;
     range("intake.rest_weight_percent", intake.rest_weight_percent, 1, 100)?;
     range("exchange.rate", exchange.rate, 1, 1_000_000)?;
+    log_level(&config.log.level)?;
     venues(&config.venues)
 }
+
+/// A word that is no level would be read as the name of a room, and everything else would fall silent.
+fn log_level(text: &str) -> Result<(), ConfigError> {
+    let is_level = |word: &str| LOG_LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    if text.split(',').all(|part| is_level(part.rsplit('=').next().unwrap_or(part).trim())) {
+        return Ok(());
+    }
+    let expected = format!("it has to be one of {}, or per room: info,tickcast::intake=debug", LOG_LEVELS.join(", "));
+    Err(out_of_range("log.level", text, expected))
+}
+
+const LOG_LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 fn venues(venues: &[Venue]) -> Result<(), ConfigError> {
     if venues.is_empty() {

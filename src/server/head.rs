@@ -1,6 +1,8 @@
 //! The head of a request, as far as the door needs it: is it whole, and does it ask for a WebSocket?
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::{Bytes, BytesMut};
+use percent_encoding::percent_encode_byte;
 use sha1::{Digest, Sha1};
 
 use super::Rejection;
@@ -47,12 +49,43 @@ pub(super) fn parse<'a>(bytes: &'a [u8]) -> Result<Option<(Head<'a>, usize)>, Re
     };
     let head = Head {
         method: request.method.unwrap_or_default(),
-        target: request.path.unwrap_or_default(),
+        target: origin_form(request.path.unwrap_or_default()),
         is_http_1_1: request.version == Some(1),
         headers: request.headers.iter().map(|header| (header.name, header.value)).collect(),
     };
     Ok(Some((head, length)))
 }
+
+/// The path and query of a target; the rest of an absolute one says nothing here.
+fn origin_form(target: &str) -> &str {
+    match target.strip_prefix("http://").or_else(|| target.strip_prefix("https://")) {
+        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => target,
+    }
+}
+
+/// `bytes` with what hyper refuses in a target escaped: `symbols=["BTCUSDT"]` comes like that from `curl -g`, and
+/// Binance takes it. Only for the first request of a connection, whose head is `bytes` up to its end.
+pub(super) fn escaped(bytes: BytesMut) -> Bytes {
+    let line_end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+    let (line, rest) = bytes.split_at(line_end);
+    if !line.iter().any(|byte| ESCAPED.contains(byte)) {
+        return bytes.freeze();
+    }
+    let mut escaped = Vec::with_capacity(bytes.len() + 64);
+    for &byte in line {
+        if ESCAPED.contains(&byte) {
+            escaped.extend_from_slice(percent_encode_byte(byte).as_bytes());
+        } else {
+            escaped.push(byte);
+        }
+    }
+    escaped.extend_from_slice(rest);
+    escaped.into()
+}
+
+/// What no URI may hold (RFC 3986) and clients send nevertheless.
+const ESCAPED: &[u8] = b"\"<>";
 
 /// The refusal of `bytes` that fill the whole limit and are no head yet.
 pub(super) fn overlong(bytes: &[u8]) -> Rejection {

@@ -39,7 +39,8 @@ pub(super) fn bind(
 }
 
 impl BindError {
-    pub(super) fn new(address: SocketAddr, key: &'static str, source: io::Error) -> Self {
+    /// What `source` said of an address that is set by `key`.
+    pub(crate) fn new(address: SocketAddr, key: &'static str, source: io::Error) -> Self {
         let advice = match source.kind() {
             io::ErrorKind::AddrInUse => "; another process listens there, perhaps another tickcast",
             io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",

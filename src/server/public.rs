@@ -121,7 +121,7 @@ async fn greet<S: Shards>(door: Arc<Door<S>>, mut stream: TcpStream, peer: Socke
     };
     match first {
         // Boxed, so that a connection on its way to a shard does not carry hyper's state.
-        Ok(First::Http) => Box::pin(serve_http(&door, Rewind::new(bytes.freeze(), stream), peer)).await,
+        Ok(First::Http) => Box::pin(serve_http(&door, Rewind::new(head::escaped(bytes), stream), peer)).await,
         Ok(First::WebSocket { length, target, handshake }) => {
             let early = bytes.split_off(length).freeze();
             drop(bytes);

@@ -1,6 +1,11 @@
 //! The program as a user meets it: help, mistakes, exit codes.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use crate::{
     client,
@@ -100,6 +105,10 @@ fn each_mistake_in_a_configuration_gets_one_clear_line() {
     let (code, _, wrong) = process::run(&["check-config", "--set", "server.shards=many"]);
     assert_eq!(code, 78);
     assert!(wrong.contains("--set server.shards") && wrong.contains("integer"), "{wrong}");
+    let (code, _, wrong) = process::run(&["check-config", "--log", "loud"]);
+    assert_eq!(code, 78);
+    assert!(wrong.contains("`log.level` is loud") && wrong.contains("debug"), "{wrong}");
+    assert_eq!(process::run(&["check-config", "--log", "info,tickcast::intake=DEBUG"]).0, 0);
 }
 
 #[test]
@@ -126,6 +135,15 @@ fn a_port_in_use_and_a_venue_out_of_reach_are_told_clearly() {
     let (code, _, wrong) = process::run(&["serve", "--set", &taken, "--set", "ops.listen=127.0.0.1:0"]);
     assert_eq!(code, 69, "{wrong}");
     assert!(wrong.contains(&served.public) && wrong.contains("server.listen"), "{wrong}");
+    let (code, _, wrong) = process::run(&["exchange", "--listen", &served.public]);
+    assert_eq!(code, 69, "{wrong}");
+    assert!(wrong.contains(&served.public) && wrong.contains("exchange.listen"), "{wrong}");
+    let text = "[[venues]]\nname = \"binance\"\nkind = \"binance\"\nws_url = \"embedded\"\nrest_url = \"embedded\"\n\
+                symbols = [\"NOTHERE\"]\n";
+    let file = ConfigFile::new("unlisted", text);
+    let (code, _, wrong) = process::run(&["serve", "--config", file.path(), "--set", "server.listen=127.0.0.1:0"]);
+    assert_eq!(code, 78, "{wrong}");
+    assert!(wrong.contains("venues.symbols") && wrong.contains("NOTHERE") && wrong.contains("BTCUSDT"), "{wrong}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let ping = format!("http://{}/api/v3/ping", served.public);
@@ -153,4 +171,33 @@ fn tail_prints_payloads_for_a_pipe_and_lines_for_a_person() {
     let (code, _, wrong) = process::run(&["tail", "btcusdt@trade", "--url", "ws://127.0.0.1:1"]);
     assert_eq!(code, 69);
     assert!(wrong.contains("--url"), "{wrong}");
+}
+
+#[test]
+fn tail_takes_the_address_of_the_page_and_any_name() {
+    let served = Served::start(&["serve"]);
+    for url in [served.public.clone(), format!("http://{}/", served.public)] {
+        let (code, raw, wrong) = process::run(&["tail", "btcusdt@bookTicker", "--url", &url, "-n", "1"]);
+        assert_eq!((code, raw.lines().count()), (0, 1), "{url}: {wrong}");
+    }
+    // Left as they are, these would end the parameter before the name that exists.
+    let strange = ["tail", "a b#c?d&e%f", "btcusdt@bookTicker", "--url", &served.public, "-n", "1"];
+    let (code, raw, wrong) = process::run(&strange);
+    assert_eq!((code, raw.lines().count()), (0, 1), "{wrong}");
+    assert_eq!(process::run(&["tail", ""]).0, 2);
+}
+
+#[test]
+fn tail_says_how_names_are_spelled_when_nothing_comes() {
+    let served = Served::start(&["serve"]);
+    let mut tail = Command::new(env!("CARGO_BIN_EXE_tickcast"))
+        .args(["tail", "BTCUSDT@trade", "--url", &served.public])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut line = String::new();
+    BufReader::new(tail.stderr.take().expect("stderr is piped")).read_line(&mut line).expect("UTF-8");
+    tail.kill().expect("its own child");
+    tail.wait().expect("its own child");
+    assert!(line.contains("lower case (btcusdt@trade)"), "{line}");
 }

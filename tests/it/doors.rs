@@ -223,6 +223,34 @@ fn requests_are_kept_alive_and_pipelined() {
     }
 }
 
+/// `curl -g` sends a list of symbols as it stands in the documentation; a URI may not hold quotes, and hyper refuses it.
+#[test]
+fn quotes_in_a_query_are_read_as_if_they_were_escaped() {
+    let house = House::new();
+    let ask = |query: &str| {
+        house.exchange(
+            format!("GET /api/v3/ticker/price?{query} HTTP/1.1\r\nHost: \"x\"\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+    };
+    let answer = ask(r#"symbols=["NOTHERE"]"#);
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("\"code\":-1121"), "{answer}");
+    assert_eq!(answer.lines().next(), ask("symbols=%5B%22NOTHERE%22%5D").lines().next());
+    let answer = ask("symbol=<BTC>");
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("\"code\":-1100"), "{answer}");
+}
+
+/// RFC 9112 section 3.2.2: a server takes the absolute form although only proxies are sent it.
+#[test]
+fn a_request_may_name_the_whole_url() {
+    let house = House::new();
+    let mut client = house.connect();
+    client.write_all(upgrade("http://tickcast.example/ws/btcusdt@trade").as_bytes()).unwrap();
+    assert!(read_response(&mut client).0.starts_with("http/1.1 101 "));
+    assert_eq!(house.next_admitted().target, "/ws/btcusdt@trade");
+    let answer = house.exchange(b"GET http://tickcast.example/api/v3/ping HTTP/1.1\r\nConnection: close\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
 #[test]
 fn pending_sockets_are_bounded() {
     let mut config = config();
