@@ -71,6 +71,8 @@ struct Shared {
     watch: Watch,
     batch: Batch,
     metrics: Vec<metrics::Engine>,
+    /// Trades that stayed lost since they were last told of in the log, by venue.
+    lost: Vec<u64>,
 }
 
 impl Engine {
@@ -93,6 +95,7 @@ impl Engine {
             schedule: Schedule::new(desks.len()),
             watch: Watch::new(desks.len(), stale_after),
             batch: Batch::default(),
+            lost: vec![0; catalogue.venues().len()],
             metrics: catalogue.venues().iter().map(|venue| metrics::Engine::of(&venue.name)).collect(),
             catalogue,
             interest,
@@ -143,6 +146,9 @@ impl Engine {
             }
             Inbound::Snapshot { instrument, levels, body } => self.snapshot(instrument, levels, &body),
             Inbound::Trades { instrument, body } => self.trades(instrument, &body),
+            Inbound::TradesRefused { instrument, for_good, received } => {
+                self.desks[instrument.index()].not_refilled(for_good, received, &mut self.shared);
+            }
         }
     }
 

@@ -159,6 +159,17 @@ impl<T: Identified> TradeGate<T> {
         (first - 1 - last).max(0) as u64
     }
 
+    /// Gives up the hole before the first held trade at once: the venue has said that it does not have what is missing.
+    pub fn give_up_now(&mut self, now: Nanos) -> u64 {
+        self.deadline = now;
+        self.give_up(now)
+    }
+
+    /// The first trade that waits behind a hole.
+    pub fn first_held(&self) -> Option<i64> {
+        self.held.first_key_value().map(|(&id, _)| id)
+    }
+
     /// Starts over: the venue's ids fell.
     pub fn reset(&mut self) {
         self.last = None;

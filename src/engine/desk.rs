@@ -184,18 +184,40 @@ impl Desk {
                 self.publish_ready(shared);
             }
         }
+        let newest = events.iter().filter_map(|event| match event.kind {
+            EventKind::Trade(trade) => Some(trade.id),
+            _ => None,
+        });
+        // An answer that goes beyond the hole and leaves it open says that there is nothing in it.
+        if newest.max().zip(self.trades.first_held()).is_some_and(|(newest, held)| newest >= held) {
+            self.give_up_trades(received, shared);
+            return;
+        }
         let missing = self.trades.after_refill(received);
+        self.ask_trades(missing, shared);
+    }
+
+    /// The venue refuses to give the trades that are missing; if `for_good`, it never will.
+    pub(super) fn not_refilled(&mut self, for_good: bool, now: Nanos, shared: &mut Shared) {
+        if for_good {
+            self.refill_wait = None;
+            self.wait_for_other_connections();
+        }
+        self.give_up_trades(now, shared);
+    }
+
+    fn give_up_trades(&mut self, now: Nanos, shared: &mut Shared) {
+        let lost = self.trades.give_up_now(now);
+        self.count_lost("trades", lost, shared);
+        self.publish_ready(shared);
+        let missing = self.trades.after_refill(now);
         self.ask_trades(missing, shared);
     }
 
     /// Gives up holes whose time is over; asks for those behind them.
     pub(super) fn give_up(&mut self, now: Nanos, shared: &mut Shared) {
         if self.trades.deadline().is_some_and(|deadline| deadline <= now) {
-            let lost = self.trades.give_up(now);
-            self.count_lost("trades", lost, shared);
-            self.publish_ready(shared);
-            let missing = self.trades.after_refill(now);
-            self.ask_trades(missing, shared);
+            self.give_up_trades(now, shared);
         }
         if self.aggregates.deadline().is_some_and(|deadline| deadline <= now) {
             let lost = self.aggregates.give_up(now);
@@ -347,12 +369,15 @@ impl Desk {
         }
     }
 
-    fn count_lost(&self, what: &'static str, lost: u64, shared: &Shared) {
-        if lost > 0 {
-            shared.metrics[self.venue.0 as usize].trades_lost.increment(lost);
-            let symbol = &shared.catalogue.instrument(self.id).symbol;
-            tracing::warn!(%symbol, lost, "{what} stayed lost");
+    fn count_lost(&self, what: &str, lost: u64, shared: &mut Shared) {
+        if lost == 0 {
+            return;
         }
+        let venue = self.venue.0 as usize;
+        shared.metrics[venue].trades_lost.increment(lost);
+        shared.lost[venue] += lost;
+        let symbol = &shared.catalogue.instrument(self.id).symbol;
+        tracing::debug!(%symbol, what, lost, "stayed lost");
     }
 
     fn is_newest(&mut self, kind: usize, time: Nanos) -> bool {

@@ -8,11 +8,12 @@ use crate::{intake::Request, market::Nanos};
 pub(super) struct Pulse {
     next_look: Nanos,
     next_watch: Nanos,
+    next_report: Nanos,
 }
 
 impl Pulse {
     pub(super) fn new() -> Self {
-        Self { next_look: Nanos::default(), next_watch: Nanos::default() }
+        Self { next_look: Nanos::default(), next_watch: Nanos::default(), next_report: Nanos::default() }
     }
 
     pub(super) fn next_due(&self) -> Nanos {
@@ -41,6 +42,20 @@ impl Pulse {
             shared.ask(Request::Renew { connection });
         }
         deepen(desks, shared);
+        if now >= self.next_report {
+            self.next_report = Nanos(now.0 + REPORT_NS);
+            report_lost(shared);
+        }
+    }
+}
+
+/// One line a minute, however many holes there are: a venue whose ids have holes by nature would fill the disk.
+fn report_lost(shared: &mut Shared) {
+    for (venue, lost) in shared.catalogue.venues().iter().zip(&mut shared.lost) {
+        if *lost > 0 {
+            tracing::warn!(venue = %venue.name, trades = *lost, "stayed lost; tickcast_engine_trades_lost_total counts them");
+            *lost = 0;
+        }
     }
 }
 
@@ -56,6 +71,9 @@ fn deepen(desks: &mut [Desk], shared: &mut Shared) {
 
 /// New interest and lost trades are looked at so often: half of the shortest cadence.
 const LOOK_NS: i64 = 50_000_000;
+
+/// What was lost is told so often.
+const REPORT_NS: i64 = 60_000_000_000;
 
 /// Silence is looked at so often.
 const WATCH_NS: i64 = 1_000_000_000;

@@ -63,6 +63,15 @@ pub enum Inbound {
         /// The body.
         body: Frame,
     },
+    /// The venue refuses [`Request::Trades`].
+    TradesRefused {
+        /// Whose trades.
+        instrument: InstrumentId,
+        /// It has no such thing at all (404, 410), so that asking again is in vain.
+        for_good: bool,
+        /// When.
+        received: Nanos,
+    },
     /// The answer to [`Request::Trades`], if one came within ten seconds.
     Trades {
         /// Whose trades.

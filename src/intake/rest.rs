@@ -117,7 +117,16 @@ impl Rest {
     async fn deliver(self: Arc<Self>, job: Job) -> Option<(Job, FetchError)> {
         let body = match self.get(&job.request).await {
             Ok(body) => body,
-            Err(error) => return Some((job, error)),
+            Err(error) => match (job.purpose, error.refused_for_good()) {
+                (Purpose::Trades, Some(for_good)) => {
+                    debug!(venue = %self.upstream.name, %error, for_good, "the venue does not give lost trades");
+                    let refused =
+                        Inbound::TradesRefused { instrument: job.instrument, for_good, received: clock::now() };
+                    let _ = self.upstream.uplink.send(refused).await;
+                    return None;
+                }
+                _ => return Some((job, error)),
+            },
         };
         let instrument = job.instrument;
         let inbound = match job.purpose {

@@ -430,12 +430,7 @@ fn partial_books_come_with_the_diff_and_at_once_to_the_first_who_wants_them() {
 #[test]
 fn lost_trades_are_fetched_and_published_in_order() {
     let mut bench = Bench::new();
-    let trade = |id: i64| {
-        let time = 1_789_000_000_000 + id;
-        format!(
-            r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":{time},"s":"{SYMBOL}","t":{id},"p":"50000.00000000","q":"1.00000000","T":{time},"m":true,"M":true}}}}"#
-        )
-    };
+    let trade = trade_frame;
     assert_eq!(bench.frame(CONNECTION, trade(10)), [Said::Trade(10)]);
     assert!(bench.frame(CONNECTION, trade(13)).is_empty(), "held");
     assert!(bench.frame(CONNECTION, trade(10)).is_empty(), "a double");
@@ -495,6 +490,22 @@ fn aggregates_wait_a_moment_for_a_connection_that_is_slower() {
     assert_eq!(bench.holes_and_lost(), (2, 2));
     assert_eq!(bench.frame(second, aggregate(19)), [Said::Aggregate(19)], "alone again");
     assert_eq!(bench.holes_and_lost(), (3, 3));
+}
+
+#[test]
+fn what_the_venue_does_not_have_is_not_waited_for() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.frame(CONNECTION, trade_frame(10)), [Said::Trade(10)]);
+    assert!(bench.frame(CONNECTION, trade_frame(13)).is_empty(), "held");
+    // The answer goes beyond the hole: 11 and 12 do not exist.
+    let body = format!("[{}]", trade_row(13));
+    let body = Frame { received: bench.now, bytes: Bytes::from(body) };
+    let said = bench.pass(vec![Inbound::Trades { instrument: INSTRUMENT, body }]);
+    assert_eq!(said, [Said::Trade(13)]);
+    assert!(bench.frame(CONNECTION, trade_frame(15)).is_empty(), "held");
+    let refused = Inbound::TradesRefused { instrument: INSTRUMENT, for_good: true, received: bench.now };
+    assert_eq!(bench.pass(vec![refused]), [Said::Trade(15)]);
+    assert_eq!(bench.frame(CONNECTION, trade_frame(20)), [Said::Trade(20)], "nobody is asked any more");
 }
 
 #[test]
@@ -600,6 +611,21 @@ fn waited(said: &[Said], now: Nanos, sent: &mut Option<Nanos>) -> Option<i64> {
         return None;
     }
     sent.take().map(|sent| (now.0 - sent.0) / MILLISECOND)
+}
+
+fn trade_frame(id: i64) -> String {
+    let time = 1_789_000_000_000 + id;
+    format!(
+        r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":{time},"s":"{SYMBOL}","t":{id},"p":"50000.00000000","q":"1.00000000","T":{time},"m":true,"M":true}}}}"#
+    )
+}
+
+/// A trade as REST tells it.
+fn trade_row(id: i64) -> String {
+    let time = 1_789_000_000_000 + id;
+    format!(
+        r#"{{"id":{id},"price":"50000.00000000","qty":"1.00000000","quoteQty":"50000.00000000","time":{time},"isBuyerMaker":true,"isBestMatch":true}}"#
+    )
 }
 
 /// Joins the first snapshot; nothing has changed since.

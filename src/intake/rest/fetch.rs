@@ -109,6 +109,17 @@ async fn body(mut response: Response) -> Result<Bytes, FetchError> {
     Ok(body.freeze())
 }
 
+impl FetchError {
+    /// Whether the venue understood the request and says no; `true`: there is no such thing there at all.
+    pub(in crate::intake) fn refused_for_good(&self) -> Option<bool> {
+        match self {
+            Self::Status { status: NOT_FOUND | GONE, .. } => Some(true),
+            Self::Status { status: BAD_REQUEST | UNAUTHORISED | FORBIDDEN, .. } => Some(false),
+            _ => None,
+        }
+    }
+}
+
 /// Binance sends the name with and without the unit; older hosts only without.
 fn used_weight(headers: &HeaderMap) -> Option<u32> {
     let value = headers.get("x-mbx-used-weight-1m").or_else(|| headers.get("x-mbx-used-weight"))?;
@@ -136,6 +147,11 @@ fn transport(error: &reqwest::Error) -> FetchError {
     FetchError::Transport(text)
 }
 
+const BAD_REQUEST: u16 = StatusCode::BAD_REQUEST.as_u16();
+const UNAUTHORISED: u16 = StatusCode::UNAUTHORIZED.as_u16();
+const FORBIDDEN: u16 = StatusCode::FORBIDDEN.as_u16();
+const NOT_FOUND: u16 = StatusCode::NOT_FOUND.as_u16();
+const GONE: u16 = StatusCode::GONE.as_u16();
 const LIMITED: u16 = StatusCode::TOO_MANY_REQUESTS.as_u16();
 const BANNED: u16 = StatusCode::IM_A_TEAPOT.as_u16();
 
