@@ -49,6 +49,10 @@ impl Door {
     }
 
     /// Why traffic should not come here yet or any more; empty: it should.
+    ///
+    /// Each venue has to have its list read, and each book on it its first snapshot. Nobody waits for an instrument that
+    /// is not on the list or that the venue refuses: that is for a person to mend, and the others are worth serving. A
+    /// book that heals does not count either, since every other process would be as unready for the same reason.
     fn unready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if *self.phase.borrow() > Phase::Serving {
@@ -57,7 +61,9 @@ impl Door {
         for health in self.views.health() {
             let name = &self.catalogue.venues()[health.venue.0 as usize].name;
             if health.listed == 0 {
-                reasons.push(format!("venue {name}: its list of instruments has not been read"));
+                reasons.push(format!(
+                    "venue {name}: its list of instruments has not been read, or has none of those configured"
+                ));
             } else if health.waiting > 0 {
                 let (waiting, listed) = (health.waiting, health.listed);
                 reasons.push(format!("venue {name}: {waiting} of {listed} books wait for their first snapshot"));
