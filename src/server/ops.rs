@@ -49,6 +49,10 @@ impl Door {
     }
 
     /// Why traffic should not come here yet or any more; empty: it should.
+    ///
+    /// Each venue has to have its list read, and each book on it its first snapshot. Nobody waits for an instrument that
+    /// is not on the list or that the venue refuses: that is for a person to mend, and the others are worth serving. One
+    /// book that heals does not count either, it takes a moment; when all of them do, the feed is lost.
     fn unready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if *self.phase.borrow() > Phase::Serving {
@@ -57,14 +61,15 @@ impl Door {
         for health in self.views.health() {
             let name = &self.catalogue.venues()[health.venue.0 as usize].name;
             if health.listed == 0 {
-                reasons.push(format!("venue {name}: its list of instruments has not been read"));
-            }
-            let unfit = [
-                (health.waiting, "wait for their first snapshot"),
-                (health.healing, "show what they were before messages were lost"),
-            ];
-            for (count, how) in unfit.into_iter().filter(|&(count, _)| count > 0) {
-                reasons.push(format!("venue {name}: {count} of {} books {how}", health.listed));
+                reasons.push(format!(
+                    "venue {name}: its list of instruments has not been read, or has none of those configured"
+                ));
+            } else if health.waiting > 0 {
+                let (waiting, listed) = (health.waiting, health.listed);
+                reasons.push(format!("venue {name}: {waiting} of {listed} books wait for their first snapshot"));
+            } else if health.healing > 0 && health.live == 0 {
+                let healing = health.healing;
+                reasons.push(format!("venue {name}: all {healing} books show what they were before the feed was lost"));
             }
         }
         reasons

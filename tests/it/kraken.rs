@@ -257,7 +257,6 @@ fn a_pair_that_the_venue_does_not_have_costs_only_itself() {
     runtime().block_on(async {
         let exchange = Arc::new(Exchange::open(&PAIRS, 6).await);
         exchange.floor().refused.insert(YEN.native);
-        exchange.floor().too_fast = 0;
         let served = serve(&exchange, "unknown", &["NONE/USD", BTC.native, YEN.native]);
         until_ready(&served).await;
         until("the refusal is seen", async || metric(&served, "tickcast_book_state", "\"refused\"").await == 1).await;
