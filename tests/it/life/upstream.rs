@@ -107,7 +107,7 @@ async fn an_exchange_that_dies_and_comes_back_disturbs_nobody() {
     first.stop();
     until("readyz says that the books are old", || async {
         let (is_ready, reasons) = readiness(&served).await;
-        !is_ready && reasons.contains("2 of 2 books show what they were")
+        !is_ready && reasons.contains("all 2 books show what they were")
     })
     .await;
     let metrics = Metrics::of(&served).await;
