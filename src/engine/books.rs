@@ -100,10 +100,10 @@ impl Books {
         self.told == BookState::Refused
     }
 
-    /// The next id for a venue without any: its time in microseconds, and always higher than the last one
+    /// The next id for a venue without any: made of its time, and always higher than the last one
     /// (design: ids only never fall).
     fn made_id(&self, time: Nanos) -> i64 {
-        time.micros().max(self.book.last_id() + 1)
+        time.as_id().max(self.book.last_id() + 1)
     }
 
     /// Whether the book is what the venue says it is; `true` where it says nothing.

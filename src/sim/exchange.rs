@@ -49,8 +49,8 @@ pub struct Settings {
     pub symbols: Vec<String>,
     /// What goes wrong from the start.
     pub faults: Faults,
-    /// Where update, trade and aggregate ids begin. `None`: the wall clock in microseconds, so that they never fall over a
-    /// restart.
+    /// Where update, trade and aggregate ids begin. `None`: [`Nanos::as_id`] of the start, so that they do not fall over
+    /// a restart.
     pub first_update_id: Option<i64>,
 }
 
@@ -102,7 +102,7 @@ pub fn start(settings: &Settings) -> io::Result<Running> {
         let text = format!("the simulated exchange lists none of these symbols; it knows {}", known.join(", "));
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    let first_id = settings.first_update_id.unwrap_or(now.micros());
+    let first_id = settings.first_update_id.unwrap_or(now.as_id());
     let market = Market::new(settings.seed, settings.rate, symbols, first_id, now);
     let floor = Floor::new(market, Plan::new(settings.seed, settings.faults, now));
     let shared = Arc::new(Shared { floor: Mutex::new(floor), weight: Mutex::default() });

@@ -334,6 +334,19 @@ async fn rest_refuses_or_shows_the_past() {
     assert!(last_id(get(exchange.addr(), depth).await.json()) >= now);
 }
 
+/// json-bigint makes an object of a number with more digits, and node-binance-api then never finds the next diff.
+#[tokio::test]
+async fn ids_have_no_more_than_15_digits() {
+    let exchange = exchange(6_000);
+    let answer = get(exchange.addr(), "/api/v3/depth?symbol=BTCUSDT&limit=5").await.json();
+    let book_id = answer["lastUpdateId"].as_i64().expect("an id");
+    let mut client = Client::open(exchange.addr(), "/ws/btcusdt@aggTrade").await;
+    let aggregate = client.json().await;
+    for id in [book_id, aggregate["a"].as_i64().expect("an id"), aggregate["l"].as_i64().expect("an id")] {
+        assert!((1..1_000_000_000_000_000).contains(&id), "{id}");
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut_and_the_others_go_on() {
     let exchange = exchange(200_000);
