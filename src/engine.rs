@@ -132,7 +132,11 @@ impl Engine {
         match message {
             Inbound::Opened { venue, connection, instruments, received } => {
                 self.shared.watch.opened(connection, &instruments, received);
-                for instrument in instruments {
+                // Snapshots are fetched in the order in which they are asked for: wanted symbols first.
+                let (wanted, others): (Vec<_>, Vec<_>) = instruments
+                    .into_iter()
+                    .partition(|instrument| self.desks[instrument.index()].is_wanted(&self.shared));
+                for instrument in wanted.into_iter().chain(others) {
                     self.desks[instrument.index()].opened(connection, received, &mut self.shared);
                 }
                 tracing::debug!(venue = venue.0, connection = connection.0, "connection open");

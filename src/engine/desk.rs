@@ -387,6 +387,20 @@ impl Desk {
         is
     }
 
+    /// Whether a first book is on its way. One that nobody sends (a symbol that is not listed, a venue out of reach) is not.
+    pub(super) fn waits_for_a_book(&self) -> bool {
+        self.books.is_waiting() && !self.connections.is_empty()
+    }
+
+    /// Whether anyone follows this instrument's depth.
+    pub(super) fn is_wanted(&self, shared: &Shared) -> bool {
+        let mut channels = Channel::ALL.into_iter();
+        channels.any(|channel| {
+            matches!(channel, Channel::Depth(_) | Channel::PartialDepth(..))
+                && shared.interest.any(TopicId::new(self.id, channel))
+        })
+    }
+
     /// Whether anyone wants partial books; the first one to want them gets one with the next tick, once.
     fn notice_interest(&mut self, cadence: Cadence, shared: &Shared) -> bool {
         let wanted = [5, 10, 20]

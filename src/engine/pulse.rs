@@ -1,7 +1,10 @@
 //! What the engine does on its own, a few times a second: deadlines, interest, watchdog.
 
 use super::{Desk, Shared};
-use crate::{intake::Request, market::Nanos};
+use crate::{
+    intake::Request,
+    market::{Nanos, VenueId},
+};
 
 /// The engine's slow clock, driven by the time of the passes.
 #[derive(Debug)]
@@ -59,13 +62,20 @@ fn report_lost(shared: &mut Shared) {
     }
 }
 
-/// Asks for deeper snapshots once every book is there: first served, then served deeply.
+/// Asks for deeper snapshots once every book of a venue is there: first served, then served deeply, wanted ones first.
 fn deepen(desks: &mut [Desk], shared: &mut Shared) {
-    if desks.iter().any(|desk| desk.books.is_waiting()) {
-        return;
-    }
-    for desk in desks {
-        desk.look_at_horizon(shared);
+    for venue in 0..shared.metrics.len() {
+        let venue = VenueId(venue as u32);
+        if desks.iter().any(|desk| desk.venue == venue && desk.waits_for_a_book()) {
+            continue;
+        }
+        for wanted in [true, false] {
+            for desk in desks.iter_mut().filter(|desk| desk.venue == venue) {
+                if desk.is_wanted(shared) == wanted {
+                    desk.look_at_horizon(shared);
+                }
+            }
+        }
     }
 }
 

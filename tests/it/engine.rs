@@ -41,11 +41,13 @@ impl Bench {
         let mut catalogue = Catalogue::new();
         let venue = catalogue.add_venue("binance", None);
         catalogue.add_instrument(venue, SYMBOL, SYMBOL);
+        // Configured, but not listed: nothing ever comes for it, and nothing may wait for it.
+        catalogue.add_instrument(venue, "NOSUCH", "NOSUCH");
         let catalogue = Arc::new(catalogue);
         let publisher = ring::ring::<Batch>(1 << 14, 1 << 28);
         let reader = publisher.reader(Waker::noop().clone());
         let (asked, requests) = flume::unbounded();
-        let interest = Arc::new(Interest::new(1));
+        let interest = Arc::new(Interest::new(2));
         let recorder = PrometheusBuilder::new().build_recorder();
         let counted = recorder.handle();
         let parts = Parts {
