@@ -1,6 +1,7 @@
 //! The ingest loop alone, on made-up time: a seeded venue loses, doubles and reorders; followers are never wrong.
 
 mod healing;
+mod trades;
 
 use std::{collections::BTreeMap, sync::Arc, task::Waker, time::Duration};
 
@@ -430,87 +431,6 @@ fn partial_books_come_with_the_diff_and_at_once_to_the_first_who_wants_them() {
 }
 
 #[test]
-fn lost_trades_are_fetched_and_published_in_order() {
-    let mut bench = Bench::new();
-    let trade = trade_frame;
-    assert_eq!(bench.frame(CONNECTION, trade(10)), [Said::Trade(10)]);
-    assert!(bench.frame(CONNECTION, trade(13)).is_empty(), "held");
-    assert!(bench.frame(CONNECTION, trade(10)).is_empty(), "a double");
-    let asked: Vec<_> = bench.requests.try_iter().filter(|request| matches!(request, Request::Trades { .. })).collect();
-    assert_eq!(asked, [Request::Trades { instrument: INSTRUMENT, from_id: 11, count: 2 }]);
-    let body = r#"[{"id":11,"price":"50000.00000000","qty":"1.00000000","quoteQty":"50000.00000000","time":1789000000011,"isBuyerMaker":true,"isBestMatch":true},
-        {"id":12,"price":"50000.00000000","qty":"1.00000000","quoteQty":"50000.00000000","time":1789000000012,"isBuyerMaker":true,"isBestMatch":true},
-        {"id":13,"price":"50000.00000000","qty":"1.00000000","quoteQty":"50000.00000000","time":1789000000013,"isBuyerMaker":true,"isBestMatch":true}]"#;
-    let body = Frame { received: bench.now, bytes: Bytes::from_static(body.as_bytes()) };
-    let said = bench.pass(vec![Inbound::Trades { instrument: INSTRUMENT, body }]);
-    assert_eq!(said, [Said::Trade(11), Said::Trade(12), Said::Trade(13)]);
-    assert_eq!(bench.frame(CONNECTION, trade(14)), [Said::Trade(14)]);
-}
-
-fn aggregate(id: i64) -> String {
-    let time = 1_789_000_000_000 + id;
-    format!(
-        r#"{{"stream":"btcusdt@aggTrade","data":{{"e":"aggTrade","E":{time},"s":"{SYMBOL}","a":{id},"p":"50000.00000000","q":"1.00000000","f":{id},"l":{id},"T":{time},"m":true,"M":true}}}}"#
-    )
-}
-
-#[test]
-fn aggregates_behind_a_lost_connection_come_in_order_and_the_lost_ones_are_counted() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.frame(CONNECTION, aggregate(10)), [Said::Aggregate(10)]);
-    assert_eq!(bench.holes_and_lost(), (0, 0), "the first one says nothing about those before");
-    let received = bench.now;
-    bench.pass(vec![Inbound::Closed { venue: VENUE, connection: CONNECTION, received }]);
-    let second = ConnectionId(2);
-    bench.opened(second);
-    assert_eq!(bench.frame(second, aggregate(14)), [Said::Aggregate(14)], "nobody can bring what is missing");
-    assert_eq!(bench.holes_and_lost(), (1, 3));
-    for late in [14, 12, 10] {
-        assert!(bench.frame(second, aggregate(late)).is_empty(), "never a double, never out of order");
-    }
-    assert_eq!(bench.frame(second, aggregate(15)), [Said::Aggregate(15)]);
-    assert_eq!(bench.holes_and_lost(), (1, 3));
-}
-
-#[test]
-fn aggregates_wait_a_moment_for_a_connection_that_is_slower() {
-    let mut bench = Bench::new();
-    let second = ConnectionId(2);
-    bench.frame(CONNECTION, aggregate(10));
-    bench.opened(second);
-    assert!(bench.frame(second, aggregate(13)).is_empty(), "the other one may bring them");
-    assert_eq!(bench.frame(CONNECTION, aggregate(11)), [Said::Aggregate(11)]);
-    assert_eq!(bench.frame(CONNECTION, aggregate(12)), [Said::Aggregate(12), Said::Aggregate(13)]);
-    assert!(bench.frame(CONNECTION, aggregate(13)).is_empty());
-    assert_eq!(bench.holes_and_lost(), (1, 0));
-
-    assert!(bench.frame(second, aggregate(16)).is_empty());
-    let received = bench.now;
-    bench.pass(vec![Inbound::Closed { venue: VENUE, connection: CONNECTION, received }]);
-    assert!(bench.frame(second, aggregate(17)).is_empty(), "behind the one that waits");
-    assert_eq!(bench.wait(1_000), [Said::Aggregate(16), Said::Aggregate(17)]);
-    assert_eq!(bench.holes_and_lost(), (2, 2));
-    assert_eq!(bench.frame(second, aggregate(19)), [Said::Aggregate(19)], "alone again");
-    assert_eq!(bench.holes_and_lost(), (3, 3));
-}
-
-#[test]
-fn what_the_venue_does_not_have_is_not_waited_for() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.frame(CONNECTION, trade_frame(10)), [Said::Trade(10)]);
-    assert!(bench.frame(CONNECTION, trade_frame(13)).is_empty(), "held");
-    // The answer goes beyond the hole: 11 and 12 do not exist.
-    let body = format!("[{}]", trade_row(13));
-    let body = Frame { received: bench.now, bytes: Bytes::from(body) };
-    let said = bench.pass(vec![Inbound::Trades { instrument: INSTRUMENT, body }]);
-    assert_eq!(said, [Said::Trade(13)]);
-    assert!(bench.frame(CONNECTION, trade_frame(15)).is_empty(), "held");
-    let refused = Inbound::TradesRefused { instrument: INSTRUMENT, for_good: true, received: bench.now };
-    assert_eq!(bench.pass(vec![refused]), [Said::Trade(15)]);
-    assert_eq!(bench.frame(CONNECTION, trade_frame(20)), [Said::Trade(20)], "nobody is asked any more");
-}
-
-#[test]
 fn a_book_is_deepened_once_it_is_served_and_followers_learn_of_it_with_the_next_diff() {
     let mut bench = Bench::new();
     let mut truth = Truth::new(13);
@@ -613,21 +533,6 @@ fn waited(said: &[Said], now: Nanos, sent: &mut Option<Nanos>) -> Option<i64> {
         return None;
     }
     sent.take().map(|sent| (now.0 - sent.0) / MILLISECOND)
-}
-
-fn trade_frame(id: i64) -> String {
-    let time = 1_789_000_000_000 + id;
-    format!(
-        r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":{time},"s":"{SYMBOL}","t":{id},"p":"50000.00000000","q":"1.00000000","T":{time},"m":true,"M":true}}}}"#
-    )
-}
-
-/// A trade as REST tells it.
-fn trade_row(id: i64) -> String {
-    let time = 1_789_000_000_000 + id;
-    format!(
-        r#"{{"id":{id},"price":"50000.00000000","qty":"1.00000000","quoteQty":"50000.00000000","time":{time},"isBuyerMaker":true,"isBestMatch":true}}"#
-    )
 }
 
 /// Joins the first snapshot; nothing has changed since.
