@@ -106,7 +106,7 @@ impl Builder {
     /// # Errors
     /// If there can be no other thread.
     pub fn start(self, setup: Setup) -> io::Result<Shard> {
-        let (sender, inbox) = flume::bounded(INBOX_MAX);
+        let (sender, inbox) = inbox();
         let shared = Arc::new(Shared::default());
         let core = setup.core;
         let driver = Driver::new(self.index, self.poll, setup, Door { inbox, shared: Arc::clone(&shared) });
@@ -199,6 +199,11 @@ struct Door {
     shared: Arc<Shared>,
 }
 
+/// Where connections wait for the thread to take them over.
+fn inbox() -> (flume::Sender<Admission>, flume::Receiver<Admission>) {
+    flume::bounded(INBOX_MAX)
+}
+
 /// Interrupts the poll.
 #[derive(Debug)]
 struct Bell(mio::Waker);
@@ -222,5 +227,29 @@ fn stay_on(core: Option<usize>) {
     }
     if let Err(error) = rustix::thread::sched_setaffinity(None, &cores) {
         tracing::warn!(core, %error, "cannot stay on the core that server.shard_cores names; the kernel decides");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{market::VenueId, topic::TimeUnit};
+
+    #[test]
+    fn a_storm_waits_for_a_shard_that_is_busy() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        let peer = listener.local_addr().expect("it is bound");
+        let socket = TcpStream::connect(peer).expect("it listens");
+        let builder = Builder::new(0).expect("a poll");
+        // Nobody takes anything out: the thread is as busy as it can be.
+        let (sender, _inbox) = inbox();
+        let shard = Shard { inbox: sender, shared: Arc::default(), bell: builder.bell, thread: None };
+        let opening = Opening { venue: VenueId(0), combined: false, unit: TimeUnit::Milliseconds, streams: Vec::new() };
+        for index in 0..4_000 {
+            let socket = socket.try_clone().expect("a descriptor");
+            let admission = Admission { socket, early: Bytes::new(), opening: opening.clone(), peer };
+            assert!(shard.admit(admission).is_ok(), "connection {index} was sent away");
+        }
+        assert_eq!(shard.sessions(), 4_000);
     }
 }
