@@ -88,13 +88,8 @@ fn market(first_id: i64, seed: u64, listen: Option<std::net::SocketAddr>) -> sim
     })
 }
 
-#[tokio::test]
-async fn an_exchange_that_dies_and_comes_back_disturbs_nobody() {
-    let first = market(FIRST_ID, 1, None);
-    let address = first.addr();
-    let config = Scratch::with("dies.toml", &venue(&first));
-    let served = Served::start(&["serve", "--config", config.path()]);
-    until_ready(&served).await;
+/// Followers of both cadences and of everything else, for every symbol.
+async fn follow_everything(served: &Served) -> (Vec<DepthClient>, Vec<Others>) {
     let mut depths = Vec::new();
     let mut others = Vec::new();
     for symbol in SYMBOLS {
@@ -103,6 +98,17 @@ async fn an_exchange_that_dies_and_comes_back_disturbs_nobody() {
         }
         others.push(Others::open(&served.public, symbol).await);
     }
+    (depths, others)
+}
+
+#[tokio::test]
+async fn an_exchange_that_dies_and_comes_back_disturbs_nobody() {
+    let first = market(FIRST_ID, 1, None);
+    let address = first.addr();
+    let config = Scratch::with("dies.toml", &venue(&first));
+    let served = Served::start(&["serve", "--config", config.path()]);
+    until_ready(&served).await;
+    let (mut depths, mut others) = follow_everything(&served).await;
 
     first.stop();
     until("readyz says that the books are old", || async {
@@ -145,14 +151,7 @@ async fn ids_that_fall_end_depth_sessions_and_no_others() {
     let config = Scratch::with("falls.toml", &venue(&first));
     let served = Served::start(&["serve", "--config", config.path()]);
     until_ready(&served).await;
-    let mut depths = Vec::new();
-    let mut others = Vec::new();
-    for symbol in SYMBOLS {
-        for cadence in ["", "@100ms"] {
-            depths.push(DepthClient::join(&served.public, symbol, cadence).await);
-        }
-        others.push(Others::open(&served.public, symbol).await);
-    }
+    let (mut depths, mut others) = follow_everything(&served).await;
     first.stop();
     until("readyz says that the books are old", || async { !readiness(&served).await.0 }).await;
     let second = market(LOWER_ID, 2, Some(address));
