@@ -23,6 +23,7 @@ use crate::{
     ring::{self, Publisher},
     server::{self, BindError, Server},
     sim,
+    store::Store,
     topic::{Batch, Interest},
     views::{self, Following, Views},
 };
@@ -118,6 +119,7 @@ impl App {
         let interest = Arc::new(Interest::new(catalogue.instruments().len()));
         let publisher = ring::ring::<Batch>(config.ring.slots, config.ring.bytes);
 
+        let store = Store::in_memory(Arc::clone(&catalogue));
         let views = Views::new(Arc::clone(&catalogue));
         let following = views::follow(Arc::clone(&views), Arc::clone(&interest), |waker| vec![publisher.reader(waker)])
             .map_err(StartError::system("starting the views"))?;
@@ -130,6 +132,7 @@ impl App {
             config,
             Arc::clone(&catalogue),
             Arc::clone(&views),
+            store,
             Arc::clone(&shards),
             prometheus,
         )?;

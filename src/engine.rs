@@ -18,7 +18,7 @@ use std::{
 
 use crate::{
     clock, config,
-    intake::{ConnectionId, Frame, Inbound, Request},
+    intake::{ConnectionId, Frame, Inbound, Request, Wanted},
     market::{Catalogue, Events, InstrumentId, Nanos, VenueId},
     metrics,
     ring::Publisher,
@@ -150,9 +150,14 @@ impl Engine {
             }
             Inbound::Snapshot { instrument, levels, body } => self.snapshot(instrument, levels, &body),
             Inbound::Trades { instrument, body } => self.trades(instrument, &body),
-            Inbound::TradesRefused { instrument, for_good, received } => {
+            Inbound::Refused { instrument, what: Wanted::Trades, for_good, received } => {
                 self.desks[instrument.index()].not_refilled(for_good, received, &mut self.shared);
             }
+            Inbound::Refused { .. }
+            | Inbound::RecentTrades { .. }
+            | Inbound::AggTrades { .. }
+            | Inbound::Klines { .. }
+            | Inbound::Kept { .. } => {}
         }
     }
 

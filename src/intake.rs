@@ -15,7 +15,7 @@ mod tap;
 mod tls;
 mod upstream;
 
-pub use message::{ConnectionId, Frame, Inbound, Request};
+pub use message::{ConnectionId, Frame, Inbound, Request, Wanted};
 pub use tap::{Tap, Tapped};
 
 use std::sync::{Arc, OnceLock};
@@ -174,7 +174,11 @@ async fn route(stations: &[Arc<Station>], requests: &flume::Receiver<Request>) {
                     port.order(FeedOrder::Resubscribe(instrument));
                 }
             }
-            Request::Snapshot { instrument, .. } | Request::Trades { instrument, .. } => {
+            Request::Snapshot { instrument, .. }
+            | Request::Trades { instrument, .. }
+            | Request::RecentTrades { instrument }
+            | Request::AggTrades { instrument, .. }
+            | Request::Klines { instrument, .. } => {
                 if let Some(station) = stations.iter().find(|station| station.upstream.carries(instrument)) {
                     station.rest.ask(request);
                 }

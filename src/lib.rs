@@ -51,6 +51,9 @@ pub mod engine;
 // Mirror of books and last values, one more ring reader; REST reads it.
 pub mod views;
 
+// History: closed candles and recent trades, on disk or in memory, one more ring reader.
+pub mod store;
+
 // Once per subscriber: everything below the ring.
 
 // Typed update to wire bytes, and the WebSocket frame around them.

@@ -3,13 +3,18 @@
 //! Numbers are scaled integers, never floats: a [`Price`] is a mantissa at its instrument's
 //! [`Decimals::price`]. Times are nanoseconds since the Unix epoch.
 
+mod candle;
 mod catalogue;
 mod event;
+mod interval;
 
+pub use candle::{Kline, divide_nearest};
 pub use catalogue::{Catalogue, Decimals, Instrument, InstrumentId, Listing, Status, Venue, VenueId};
 pub use event::{
-    AggTrade, Best, BookDiff, BookSnapshot, Event, EventKind, Events, Kline, MiniTicker, Span, Ticker, Trade, UpdateIds,
+    AggTrade, AveragePrice, Best, BookDiff, BookSnapshot, Event, EventKind, Events, MiniTicker, ReferencePrice,
+    RollingTicker, Span, Ticker, Trade, UpdateIds,
 };
+pub use interval::{DAY, Interval, MINUTE, Series, Zone};
 
 use std::time::Duration;
 

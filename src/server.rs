@@ -31,7 +31,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{config::Config, market::Catalogue, metrics, views::Views};
+use crate::{config::Config, market::Catalogue, metrics, store::Store, views::Views};
 
 /// How long open requests may take to end when the server shuts down.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
@@ -97,6 +97,7 @@ pub fn start<S: Shards>(
     config: &Config,
     catalogue: Arc<Catalogue>,
     views: Arc<Views>,
+    store: Arc<Store>,
     shards: Arc<S>,
     prometheus: PrometheusHandle,
 ) -> Result<Server, BindError> {
@@ -111,7 +112,7 @@ pub fn start<S: Shards>(
     let _inside = runtime.enter();
     let [public, ops] =
         [register(public, settings.listen, "server.listen")?, register(ops, config.ops.listen, "ops.listen")?];
-    let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), settings.rest_weight_per_minute);
+    let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), store, settings.rest_weight_per_minute);
     let pending_max = u32::try_from(settings.pending_max).unwrap_or(u32::MAX);
     let pending = Arc::new(Semaphore::new(pending_max as usize));
     let metrics = metrics::Server::new();

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    market::{Catalogue, ChecksumRule, Events, Instrument, InstrumentId, Listing, VenueId},
+    market::{Catalogue, ChecksumRule, Events, Instrument, InstrumentId, Listing, Nanos, Series, VenueId},
     normalise::Refusal,
 };
 
@@ -112,6 +112,16 @@ pub trait Protocol: Sized {
     /// The request for up to `count` trades from `from_id` on; `None` where the venue has none.
     fn trades(&self, instrument: &Instrument, from_id: i64, count: u32) -> Option<RestRequest>;
 
+    /// The request for the newest trades, as many as one answer holds; `None` where the venue has none.
+    fn recent_trades(&self, instrument: &Instrument) -> Option<RestRequest>;
+
+    /// The request for aggregate trades, up to `count` from `from_id` on or else the newest; `None` where the venue has none.
+    fn agg_trades(&self, instrument: &Instrument, from_id: Option<i64>, count: u32) -> Option<RestRequest>;
+
+    /// The request for up to `count` candles of `series` that open at `from` or later, the oldest first; `None` where the
+    /// venue has none. The last row may still be in the making.
+    fn klines(&self, instrument: &Instrument, series: Series, from: Nanos, count: u32) -> Option<RestRequest>;
+
     /// The messages that make the socket send this instrument's book again.
     fn resubscribe(&self, instrument: &Instrument) -> Vec<String>;
 
@@ -142,11 +152,30 @@ pub trait Decode {
         events: &mut Events,
     ) -> Result<(), Refusal>;
 
-    /// Reads the answer to [`Protocol::trades`].
+    /// Reads the answer to [`Protocol::trades`] or [`Protocol::recent_trades`].
     ///
     /// # Errors
     /// Why it was refused.
     fn trades(&mut self, instrument: InstrumentId, body: &[u8], events: &mut Events) -> Result<(), Refusal>;
+
+    /// Reads the answer to [`Protocol::agg_trades`].
+    ///
+    /// # Errors
+    /// Why it was refused.
+    fn agg_trades(&mut self, instrument: InstrumentId, body: &[u8], events: &mut Events) -> Result<(), Refusal>;
+
+    /// Reads the answer to [`Protocol::klines`] into candles without trade ids, none of them marked as closed: whether
+    /// the last one is final only a clock knows.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    fn klines(
+        &mut self,
+        instrument: InstrumentId,
+        series: Series,
+        body: &[u8],
+        events: &mut Events,
+    ) -> Result<(), Refusal>;
 }
 
 /// Makes the closed sets of all venues: static dispatch, one line a venue.
@@ -207,6 +236,20 @@ macro_rules! venues {
             pub fn trades(&self, instrument: &Instrument, from_id: i64, count: u32) -> Option<RestRequest> {
                 match self { $(Self::$variant(it) => it.trades(instrument, from_id, count)),* }
             }
+            /// See [`Protocol::recent_trades`].
+            pub fn recent_trades(&self, instrument: &Instrument) -> Option<RestRequest> {
+                match self { $(Self::$variant(it) => it.recent_trades(instrument)),* }
+            }
+            /// See [`Protocol::agg_trades`].
+            pub fn agg_trades(&self, instrument: &Instrument, from_id: Option<i64>, count: u32) -> Option<RestRequest> {
+                match self { $(Self::$variant(it) => it.agg_trades(instrument, from_id, count)),* }
+            }
+            /// See [`Protocol::klines`].
+            pub fn klines(
+                &self, instrument: &Instrument, series: Series, from: Nanos, count: u32,
+            ) -> Option<RestRequest> {
+                match self { $(Self::$variant(it) => it.klines(instrument, series, from, count)),* }
+            }
             /// See [`Protocol::resubscribe`].
             pub fn resubscribe(&self, instrument: &Instrument) -> Vec<String> {
                 match self { $(Self::$variant(it) => it.resubscribe(instrument)),* }
@@ -234,6 +277,16 @@ macro_rules! venues {
                 &mut self, instrument: InstrumentId, body: &[u8], events: &mut Events,
             ) -> Result<(), Refusal> {
                 match self { $(Self::$variant(it) => it.trades(instrument, body, events)),* }
+            }
+            fn agg_trades(
+                &mut self, instrument: InstrumentId, body: &[u8], events: &mut Events,
+            ) -> Result<(), Refusal> {
+                match self { $(Self::$variant(it) => it.agg_trades(instrument, body, events)),* }
+            }
+            fn klines(
+                &mut self, instrument: InstrumentId, series: Series, body: &[u8], events: &mut Events,
+            ) -> Result<(), Refusal> {
+                match self { $(Self::$variant(it) => it.klines(instrument, series, body, events)),* }
             }
         }
     };

@@ -14,7 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use mirror::Mirror;
 
 use crate::{
-    market::{AggTrade, Best, Catalogue, InstrumentId, Level, Nanos, Price, Trade, VenueId},
+    market::{
+        AggTrade, AveragePrice, Best, Catalogue, InstrumentId, Kline, Level, Nanos, Price, ReferencePrice, Series,
+        Ticker, Trade, VenueId,
+    },
     topic::{Batch, BookState},
 };
 
@@ -117,6 +120,26 @@ impl Views {
             return mirror.agg_trades.newest_where(filter.limit, is_in);
         }
         mirror.agg_trades.starting_at_where(filter.from_id.unwrap_or(i64::MIN), filter.limit, is_in)
+    }
+
+    /// The newest candle of a series, open or just closed; closed ones before it are the store's.
+    pub fn kline(&self, instrument: InstrumentId, series: Series) -> Option<Kline> {
+        self.mirror(instrument).kline(series)
+    }
+
+    /// The newest statistics of the day.
+    pub fn ticker(&self, instrument: InstrumentId) -> Option<Ticker> {
+        self.mirror(instrument).ticker()
+    }
+
+    /// The newest mean price.
+    pub fn average(&self, instrument: InstrumentId) -> Option<AveragePrice> {
+        self.mirror(instrument).average()
+    }
+
+    /// The newest reference price; `None` if the venue has never sent one.
+    pub fn reference(&self, instrument: InstrumentId) -> Option<ReferencePrice> {
+        self.mirror(instrument).reference()
     }
 
     /// How far the venue's book can be trusted, as the engine said last.

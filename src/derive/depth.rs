@@ -20,6 +20,8 @@ pub struct DepthCadence {
     /// One period after the last tick, or on the grid that this one belongs to.
     next: Nanos,
     partial_wanted: bool,
+    /// Nobody wants it: it says nothing, and goes on from the book as it is when somebody does.
+    asleep: bool,
 }
 
 /// What a tick publishes about.
@@ -38,7 +40,20 @@ pub struct Tick {
 impl DepthCadence {
     /// A cadence that waits for a book.
     pub fn new(cadence: Cadence) -> Self {
-        Self { cadence, published: None, seen: i64::MIN, next: Nanos::default(), partial_wanted: false }
+        let (published, seen, next) = (None, i64::MIN, Nanos::default());
+        Self { cadence, published, seen, next, partial_wanted: false, asleep: false }
+    }
+
+    /// Nobody wants this cadence any more. Only for those of SBE: the diffs of JSON streams also feed the mirrors.
+    pub fn sleep(&mut self) {
+        self.asleep = true;
+    }
+
+    /// Somebody wants it: whoever joins sees diffs from `last_id` on, as after any event boundary.
+    pub fn wake(&mut self, last_id: i64) {
+        if std::mem::replace(&mut self.asleep, false) && self.published.is_some() {
+            self.begin(last_id);
+        }
     }
 
     /// The book is there (again from the beginning): diffs go on after `last_id`.
@@ -55,12 +70,12 @@ impl DepthCadence {
 
     /// Whether all that happened up to update `id` has been published.
     pub fn has_told(&self, id: i64) -> bool {
-        self.published.is_some_and(|published| published >= id)
+        self.asleep || self.published.is_some_and(|published| published >= id)
     }
 
     /// Whether a tick would publish something.
     pub fn has_news(&self, book: &Book) -> bool {
-        self.published.is_some() && (self.partial_wanted || book.last_id() > self.seen)
+        !self.asleep && self.published.is_some() && (self.partial_wanted || book.last_id() > self.seen)
     }
 
     /// Someone new wants partial books: the next tick brings one even if nothing has changed.
@@ -73,13 +88,19 @@ impl DepthCadence {
     /// Returns `false` if the book no longer remembers what changed since then: a whole snapshot has to be published
     /// and [`DepthCadence::begin`] called.
     pub fn tick(&mut self, book: &Book, now: Nanos, tick: &Tick, batch: &mut Batch) -> bool {
-        let Some(published) = self.published else { return true };
+        let Some(published) = self.published.filter(|_| !self.asleep) else { return true };
         let last_id = book.last_id();
         let mut spoke = false;
         if last_id > self.seen {
             self.seen = last_id;
+            let start = batch.levels.len();
             let Some(Runs { bids, asks }) = book.changes_since(published, &mut batch.levels) else { return false };
-            if bids.len + asks.len > 0 {
+            if self.cadence == Cadence::Brisk {
+                // It has partial books only.
+                batch.levels.truncate(start);
+                self.published = Some(last_id);
+                spoke = bids.len + asks.len > 0;
+            } else if bids.len + asks.len > 0 {
                 let first_id = published + 1;
                 let payload = Payload::DepthDiff { cadence: self.cadence, first_id, last_id, bids, asks };
                 batch.updates.push(self.update(tick, payload));

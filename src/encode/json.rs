@@ -6,13 +6,11 @@
 use super::{decimal, decimal_wide, integer};
 use crate::{
     market::{
-        AggTrade, Best, Decimals, Instrument, Kline, Level, MiniTicker, Nanos, Price, Quantity, Ticker, Trade, Volume,
+        AggTrade, AveragePrice, Best, Catalogue, Decimals, Instrument, Kline, Level, MiniTicker, Nanos, Price,
+        Quantity, ReferencePrice, RollingTicker, Ticker, Trade, Volume,
     },
-    topic::{Batch, Payload, TimeUnit, Update},
+    topic::{Array, Batch, Payload, TimeUnit, Update, Window},
 };
-
-/// Milliseconds of a one-minute candle.
-const MINUTE_MS: i64 = 60_000;
 
 /// Appends the JSON body of `update`, whose wide parts lie in `batch`, with times in `unit`.
 ///
@@ -38,11 +36,40 @@ pub fn body(
             let (bids, asks) = (bids.of(&batch.levels), asks.of(&batch.levels));
             json.partial_depth(last_id, &bids[..cut(bids)], &asks[..cut(asks)]);
         }
+        Payload::BlockTrade(trade) => json.block_trade(update.time, &trade),
         Payload::Kline(index) => json.kline(update.time, &batch.klines[index as usize]),
         Payload::MiniTicker(index) => json.mini_ticker(update.time, &batch.mini_tickers[index as usize]),
         Payload::Ticker(index) => json.ticker(update.time, &batch.tickers[index as usize]),
-        Payload::BookSnapshot { .. } | Payload::BookState(_) => {}
+        Payload::Rolling(window, index) => json.rolling(update.time, window, &batch.rollings[index as usize]),
+        Payload::AveragePrice(average) => json.average_price(update.time, &average),
+        Payload::ReferencePrice(reference) => json.reference_price(&reference),
+        Payload::BookSnapshot { .. }
+        | Payload::BookState(_)
+        | Payload::PastTrade(_)
+        | Payload::PastAggTrade(_)
+        | Payload::PastKline(_)
+        | Payload::Array { .. } => {}
     }
+}
+
+/// Appends the JSON body of an array about instruments of `catalogue`; other updates append nothing.
+pub fn array(out: &mut Vec<u8>, update: &Update, batch: &Batch, catalogue: &Catalogue, unit: TimeUnit) {
+    let Payload::Array { array, start, len, .. } = update.payload else { return };
+    out.push(b'[');
+    for (position, element) in batch.elements[start as usize..(start + len) as usize].iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        let instrument = catalogue.instrument(element.instrument);
+        let mut json = Json { out, decimals: instrument.decimals(), symbol: &instrument.symbol, unit };
+        let index = element.index as usize;
+        match array {
+            Array::MiniTicker | Array::MiniTickerSlow => json.mini_ticker(element.time, &batch.mini_tickers[index]),
+            Array::Ticker => json.ticker(element.time, &batch.tickers[index]),
+            Array::Rolling(window) => json.rolling(element.time, window, &batch.rollings[index]),
+        }
+    }
+    out.push(b']');
 }
 
 /// Appends the event that announces a restart, `{"e":"serverShutdown","E":...}`.
@@ -105,6 +132,18 @@ impl Json<'_> {
         self.text(r#","M":true}"#);
     }
 
+    /// No `M`, unlike its siblings.
+    fn block_trade(&mut self, time: Nanos, trade: &Trade) {
+        self.text(r#"{"e":"blockTrade","E":"#).time(time);
+        self.text(r#","s":""#).symbol();
+        self.text(r#"","t":"#).integer(trade.id);
+        self.text(r#","p":""#).price(trade.price);
+        self.text(r#"","q":""#).quantity(trade.quantity);
+        self.text(r#"","T":"#).time(trade.time);
+        self.text(r#","m":"#).flag(trade.buyer_is_maker);
+        self.text("}");
+    }
+
     /// Neither `e` nor `E`: clients tell it apart by their absence.
     fn book_ticker(&mut self, best: &Best) {
         self.text(r#"{"u":"#).integer(best.update_id);
@@ -137,9 +176,10 @@ impl Json<'_> {
         self.text(r#"{"e":"kline","E":"#).time(time);
         self.text(r#","s":""#).symbol();
         self.text(r#"","k":{"t":"#).time(kline.open_time);
-        self.text(r#","T":"#).last_instant(kline.open_time);
+        self.text(r#","T":"#).last_instant(kline.end());
         self.text(r#","s":""#).symbol();
-        self.text(r#"","i":"1m","f":"#).integer(kline.first_id);
+        self.text(r#"","i":""#).text(kline.series.interval().text());
+        self.text(r#"","f":"#).integer(kline.first_id);
         self.text(r#","L":"#).integer(kline.last_id);
         self.text(r#","o":""#).price(kline.open);
         self.text(r#"","c":""#).price(kline.close);
@@ -192,6 +232,49 @@ impl Json<'_> {
         self.text("}");
     }
 
+    /// `w` comes before `o`, contrary to the documents (binance.md section 4.7).
+    fn rolling(&mut self, time: Nanos, window: Window, ticker: &RollingTicker) {
+        self.text(r#"{"e":""#).text(window.text()).text(r#"Ticker","E":"#).time(time);
+        self.text(r#","s":""#).symbol();
+        self.text(r#"","p":""#).price(ticker.change);
+        self.text(r#"","P":""#).percent(ticker.change_percent);
+        self.text(r#"","w":""#).price(ticker.weighted_average);
+        self.text(r#"","o":""#).price(ticker.mini.open);
+        self.text(r#"","h":""#).price(ticker.mini.high);
+        self.text(r#"","l":""#).price(ticker.mini.low);
+        self.text(r#"","c":""#).price(ticker.mini.close);
+        self.text(r#"","v":""#).base_volume(ticker.mini.volume);
+        self.text(r#"","q":""#).quote_volume(ticker.mini.quote_volume);
+        self.text(r#"","O":"#).time(ticker.open_time);
+        self.text(r#","C":"#).time(ticker.close_time);
+        self.text(r#","F":"#).integer(ticker.first_id);
+        self.text(r#","L":"#).integer(ticker.last_id);
+        self.text(r#","n":"#).integer(ticker.trades);
+        self.text("}");
+    }
+
+    fn average_price(&mut self, time: Nanos, average: &AveragePrice) {
+        self.text(r#"{"e":"avgPrice","E":"#).time(time);
+        self.text(r#","s":""#).symbol();
+        self.text(r#"","i":""#).integer(i64::from(average.minutes));
+        self.text(r#"m","w":""#).price(average.price);
+        self.text(r#"","T":"#).time(average.last_trade);
+        self.text("}");
+    }
+
+    /// No `E`.
+    fn reference_price(&mut self, reference: &ReferencePrice) {
+        self.text(r#"{"e":"referencePrice","s":""#).symbol();
+        match reference.price {
+            Some(price) => {
+                self.text(r#"","r":""#).price(price);
+                self.text(r#"","t":"#).time(reference.time);
+            }
+            None => self.text(r#"","r":null,"t":"#).time(reference.time),
+        }
+        self.text("}");
+    }
+
     fn text(&mut self, literal: &'static str) -> &mut Self {
         self.out.extend_from_slice(literal.as_bytes());
         self
@@ -213,13 +296,9 @@ impl Json<'_> {
         integer(self.out, in_unit(time, self.unit));
     }
 
-    /// The inclusive end of the minute that opens at `open`: one unit before the next one.
-    fn last_instant(&mut self, open: Nanos) {
-        let minute = match self.unit {
-            TimeUnit::Milliseconds => MINUTE_MS,
-            TimeUnit::Microseconds => MINUTE_MS * 1000,
-        };
-        integer(self.out, in_unit(open, self.unit).saturating_add(minute - 1));
+    /// The inclusive end of what goes on until `end`: one unit before it.
+    fn last_instant(&mut self, end: Nanos) {
+        integer(self.out, in_unit(end, self.unit).saturating_sub(1));
     }
 
     fn price(&mut self, price: Price) {

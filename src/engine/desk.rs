@@ -23,7 +23,7 @@ pub(super) struct Desk {
     pub(super) id: InstrumentId,
     pub(super) venue: VenueId,
     pub(super) books: Books,
-    pub(super) cadences: [DepthCadence; 2],
+    pub(super) cadences: [DepthCadence; Cadence::ALL.len()],
     pub(super) best: BestGate,
     trades: TradeGate<Heard<Trade>>,
     aggregates: TradeGate<Heard<AggTrade>>,
@@ -35,7 +35,7 @@ pub(super) struct Desk {
     newest: [Nanos; 3],
     /// When the last frame that changed the book was received, and the time the venue gave it.
     pub(super) changed: (Nanos, Nanos),
-    partial_wanted: [bool; 2],
+    partial_wanted: [bool; Cadence::ALL.len()],
     connections: Vec<ConnectionId>,
 }
 
@@ -72,7 +72,7 @@ impl Desk {
             aggregates_numbered: traits.aggregates_numbered,
             newest: [Nanos::default(); 3],
             changed: (Nanos::default(), Nanos::default()),
-            partial_wanted: [false; 2],
+            partial_wanted: [false; Cadence::ALL.len()],
             connections: Vec::new(),
         }
     }
@@ -160,6 +160,11 @@ impl Desk {
                     shared.batch.tickers.push(ticker);
                     self.push(payload, time, received, shared);
                 }
+            }
+            EventKind::BlockTrade(trade) => self.push(Payload::BlockTrade(trade), time, received, shared),
+            EventKind::AveragePrice(average) => self.push(Payload::AveragePrice(average), time, received, shared),
+            EventKind::ReferencePrice(reference) => {
+                self.push(Payload::ReferencePrice(reference), time, received, shared)
             }
             // A refusal of something else leaves a book that is in step alone.
             EventKind::Refused if self.books.is_live() => {}
@@ -403,9 +408,24 @@ impl Desk {
 
     /// Whether anyone wants partial books; the first one to want them gets one with the next tick, once.
     fn notice_interest(&mut self, cadence: Cadence, shared: &Shared) -> bool {
-        let wanted = [5, 10, 20]
-            .into_iter()
-            .any(|levels| shared.interest.any(TopicId::new(self.id, Channel::PartialDepth(levels, cadence))));
+        if !Cadence::JSON.contains(&cadence) {
+            let wanted = |channel| shared.interest.any(TopicId::new(self.id, channel));
+            if wanted(Channel::Depth(Cadence::Swift)) && cadence == Cadence::Swift
+                || wanted(Channel::PartialDepth(20, Cadence::Brisk)) && cadence == Cadence::Brisk
+            {
+                self.cadences[cadence.index()].wake(self.books.book().last_id());
+            } else {
+                self.cadences[cadence.index()].sleep();
+            }
+        }
+        let levels: &[u8] = match cadence {
+            Cadence::Swift => &[],
+            Cadence::Brisk => &[20],
+            Cadence::Fast | Cadence::Slow => &[5, 10, 20],
+        };
+        let wanted = levels
+            .iter()
+            .any(|&levels| shared.interest.any(TopicId::new(self.id, Channel::PartialDepth(levels, cadence))));
         if wanted && !self.partial_wanted[cadence.index()] {
             self.cadences[cadence.index()].want_partial();
         }

@@ -11,12 +11,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Schedule {
     heap: BinaryHeap<Reverse<(Nanos, u32, usize)>>,
-    queued: Vec<[bool; 2]>,
+    queued: Vec<[bool; Cadence::ALL.len()]>,
 }
 
 impl Schedule {
     pub(super) fn new(instruments: usize) -> Self {
-        Self { heap: BinaryHeap::with_capacity(2 * instruments), queued: vec![[false; 2]; instruments] }
+        Self { heap: BinaryHeap::with_capacity(2 * instruments), queued: vec![Default::default(); instruments] }
     }
 
     /// Puts a tick down for `due`, unless one is down already.

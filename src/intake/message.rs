@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::market::{InstrumentId, Nanos, VenueId};
+use crate::market::{InstrumentId, Kline, Nanos, Series, VenueId};
 
 /// One connection to a venue, unique in the life of the process: a successor has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,10 +63,12 @@ pub enum Inbound {
         /// The body.
         body: Frame,
     },
-    /// The venue refuses [`Request::Trades`].
-    TradesRefused {
-        /// Whose trades.
+    /// The venue refuses what was asked for. Snapshots are tried for ever.
+    Refused {
+        /// About whom.
         instrument: InstrumentId,
+        /// What.
+        what: Wanted,
         /// It has no such thing at all (404, 410), so that asking again is in vain.
         for_good: bool,
         /// When.
@@ -79,6 +81,53 @@ pub enum Inbound {
         /// The body.
         body: Frame,
     },
+    /// The answer to [`Request::RecentTrades`].
+    RecentTrades {
+        /// Whose trades.
+        instrument: InstrumentId,
+        /// The body.
+        body: Frame,
+    },
+    /// The answer to [`Request::AggTrades`].
+    AggTrades {
+        /// Whose trades.
+        instrument: InstrumentId,
+        /// What was asked for.
+        from_id: Option<i64>,
+        /// The body.
+        body: Frame,
+    },
+    /// The answer to [`Request::Klines`].
+    Klines {
+        /// Whose candles.
+        instrument: InstrumentId,
+        /// Which.
+        series: Series,
+        /// From when on.
+        from: Nanos,
+        /// The body.
+        body: Frame,
+    },
+    /// Candles that a store has kept from before: closed ones of one series, in order. They come before anything else.
+    Kept {
+        /// Whose candles.
+        instrument: InstrumentId,
+        /// In order.
+        klines: Vec<Kline>,
+    },
+}
+
+/// What can be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// [`Request::Trades`]
+    Trades,
+    /// [`Request::RecentTrades`]
+    RecentTrades,
+    /// [`Request::AggTrades`]
+    AggTrades,
+    /// [`Request::Klines`]
+    Klines(Series),
 }
 
 /// What the engine asks of intake. A newer request of one kind for one instrument replaces one that still waits.
@@ -100,6 +149,31 @@ pub enum Request {
         /// First lost id.
         from_id: i64,
         /// How many.
+        count: u32,
+    },
+    /// Fetch the newest trades, once at the start.
+    RecentTrades {
+        /// Whose.
+        instrument: InstrumentId,
+    },
+    /// Fetch aggregate trades: lost ones, which are as urgent as lost trades, or the newest.
+    AggTrades {
+        /// Whose.
+        instrument: InstrumentId,
+        /// First lost id; `None`: the newest.
+        from_id: Option<i64>,
+        /// How many.
+        count: u32,
+    },
+    /// Fetch candles: after everything else, in the order of asking; one request of each series of an instrument waits.
+    Klines {
+        /// Whose.
+        instrument: InstrumentId,
+        /// Which.
+        series: Series,
+        /// Those that open at this time or later.
+        from: Nanos,
+        /// At most so many, 1000 or less.
         count: u32,
     },
     /// Make the socket send this book again: the first time at once, then with growing back-off.

@@ -23,7 +23,7 @@ use self::{
 };
 use super::{
     backoff::{ceiling, jitter},
-    message::{Frame, Inbound, Request},
+    message::{Frame, Inbound, Request, Wanted},
     socket::url,
     tap::Tapped,
     upstream::Upstream,
@@ -59,6 +59,7 @@ impl Rest {
                 let wanted = protocol.trades(self.upstream.catalogue.instrument(instrument), from_id, count);
                 (instrument, Purpose::Trades, wanted, 0)
             }
+            Request::RecentTrades { .. } | Request::AggTrades { .. } | Request::Klines { .. } => return,
             Request::Resubscribe { .. } | Request::Renew { .. } => return,
         };
         let Some(request) = wanted else {
@@ -120,8 +121,12 @@ impl Rest {
             Err(error) => match (job.purpose, error.refused_for_good()) {
                 (Purpose::Trades, Some(for_good)) => {
                     debug!(venue = %self.upstream.name, %error, for_good, "the venue does not give lost trades");
-                    let refused =
-                        Inbound::TradesRefused { instrument: job.instrument, for_good, received: clock::now() };
+                    let refused = Inbound::Refused {
+                        instrument: job.instrument,
+                        what: Wanted::Trades,
+                        for_good,
+                        received: clock::now(),
+                    };
                     let _ = self.upstream.uplink.send(refused).await;
                     return None;
                 }

@@ -1,6 +1,6 @@
 //! What a venue told us, in no venue's shape.
 
-use super::{InstrumentId, Level, Nanos, Price, Quantity, Volume};
+use super::{InstrumentId, Kline, Level, Nanos, Price, Quantity, Volume};
 
 /// A run of levels in the pool that comes with a list of events or updates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,12 +67,19 @@ pub enum EventKind {
     BookSnapshot(BookSnapshot),
     /// The venue acknowledged a book subscription with this many levels per side; the book is cut to it.
     BookWindow(u32),
-    /// A candle in the making or closed (one minute only so far).
+    /// A fill outside the order book, with ids of its own (Binance `blockTrade`).
+    BlockTrade(Trade),
+    /// A candle in the making or closed. Rows of REST answers are told from pushed candles by where they come from; they
+    /// have no trade ids.
     Kline(Kline),
     /// Day statistics, short.
     MiniTicker(MiniTicker),
     /// Day statistics, long.
     Ticker(Ticker),
+    /// The mean price of the last minutes.
+    AveragePrice(AveragePrice),
+    /// The venue's reference price.
+    ReferencePrice(ReferencePrice),
     /// The venue refuses this instrument's subscription for good (delisted, unknown).
     Refused,
 }
@@ -160,37 +167,6 @@ pub struct Best {
     pub ask: Level,
 }
 
-/// A candle of one minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kline {
-    /// First instant of the candle.
-    pub open_time: Nanos,
-    /// First trade inside, -1 if none.
-    pub first_id: i64,
-    /// Last trade inside, -1 if none.
-    pub last_id: i64,
-    /// Open.
-    pub open: Price,
-    /// Close so far.
-    pub close: Price,
-    /// High.
-    pub high: Price,
-    /// Low.
-    pub low: Price,
-    /// Base volume.
-    pub volume: Volume,
-    /// Quote volume.
-    pub quote_volume: Volume,
-    /// Base volume of buying takers.
-    pub taker_volume: Volume,
-    /// Quote volume of buying takers.
-    pub taker_quote_volume: Volume,
-    /// Number of trades.
-    pub trades: i64,
-    /// Whether it is final.
-    pub closed: bool,
-}
-
 /// 24 h statistics, short form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MiniTicker {
@@ -237,4 +213,47 @@ pub struct Ticker {
     pub last_id: i64,
     /// Number of trades.
     pub trades: i64,
+}
+
+/// Statistics of a window of 1 h, 4 h or a day, as rolling-window tickers show them (binance.md section 4.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollingTicker {
+    /// Open, high, low, close and volumes.
+    pub mini: MiniTicker,
+    /// Close minus open.
+    pub change: Price,
+    /// Change in percent of the open, three decimals.
+    pub change_percent: i64,
+    /// Quote volume over base volume.
+    pub weighted_average: Price,
+    /// Window opens, at a whole minute.
+    pub open_time: Nanos,
+    /// The time of the statistics.
+    pub close_time: Nanos,
+    /// First trade inside, -1 if none.
+    pub first_id: i64,
+    /// Last trade inside, -1 if none.
+    pub last_id: i64,
+    /// Number of trades.
+    pub trades: i64,
+}
+
+/// The volume-weighted mean price of the last minutes (Binance: 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AveragePrice {
+    /// The window, in minutes.
+    pub minutes: u8,
+    /// The mean; without trades in the window, the last price.
+    pub price: Price,
+    /// When the last trade was.
+    pub last_trade: Nanos,
+}
+
+/// A venue's reference price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReferencePrice {
+    /// The price; `None` where the venue has none at present.
+    pub price: Option<Price>,
+    /// When it was valid.
+    pub time: Nanos,
 }

@@ -21,6 +21,7 @@ use self::{
 use super::decimal::push_time;
 use crate::{
     market::{Catalogue, Instrument, Nanos, Status, VenueId},
+    store::Store,
     topic::TimeUnit,
     views::Views,
 };
@@ -30,6 +31,7 @@ use crate::{
 pub struct Rest {
     catalogue: Arc<Catalogue>,
     views: Arc<Views>,
+    store: Arc<Store>,
     information: Information,
 }
 
@@ -59,9 +61,9 @@ pub struct Answer {
 
 impl Rest {
     /// REST over `views`; `weight_per_minute` is what exchangeInfo announces (0: no limit).
-    pub fn new(catalogue: Arc<Catalogue>, views: Arc<Views>, weight_per_minute: u32) -> Self {
+    pub fn new(catalogue: Arc<Catalogue>, views: Arc<Views>, store: Arc<Store>, weight_per_minute: u32) -> Self {
         let information = Information::new(&catalogue, weight_per_minute);
-        Self { catalogue, views, information }
+        Self { catalogue, views, store, information }
     }
 
     /// Answers `ask`: 200, or 400 and 503 with a code, or 404 and 405 without a body.

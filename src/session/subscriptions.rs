@@ -1,8 +1,8 @@
 //! What one client subscribes to, in order and in its own spelling.
 
 use crate::{
-    market::Catalogue,
-    topic::{StreamName, TimeUnit, TopicId},
+    market::{Catalogue, Zone},
+    topic::{Channel, StreamName, TimeUnit, Topic, TopicId},
 };
 
 /// How a client wrote a topic's name, where there is a choice.
@@ -15,30 +15,43 @@ impl Spelling {
     const COUNT: u8 = 4;
 
     /// The spelling of `text`, which [`StreamName::parse`] has read as a known topic.
-    fn of(text: &str) -> Self {
-        let prefixed = if text.contains(':') { Self::PREFIXED } else { 0 };
-        let long = if text.ends_with(LONG_SUFFIX) { Self::LONG } else { 0 };
+    fn of(text: &str, topic: TopicId) -> Self {
+        // An offset has a colon as well, but behind the `@`.
+        let head = text.split_once('@').map_or(text, |(head, _)| head);
+        let prefixed = if head.contains(':') { Self::PREFIXED } else { 0 };
+        let long = if text.ends_with(long_suffix(topic)) { Self::LONG } else { 0 };
         Self(prefixed | long)
     }
 
     /// Appends the name of `topic` in this spelling: byte for byte what the client wrote.
     pub fn write(self, topic: TopicId, catalogue: &Catalogue, out: &mut Vec<u8>) {
-        let instrument = catalogue.instrument(topic.instrument());
+        let (venue, symbol, name) = match topic.topic() {
+            Topic::Instrument(instrument, channel) => {
+                let instrument = catalogue.instrument(instrument);
+                (instrument.venue, &*instrument.symbol_lower, channel.suffix())
+            }
+            Topic::Venue(venue, array) => (venue, "", array.name()),
+        };
         if self.0 & Self::PREFIXED != 0 {
-            let venue = catalogue.venues().iter().find(|venue| venue.id == instrument.venue);
-            out.extend_from_slice(venue.expect("instruments belong to venues of their catalogue").name.as_bytes());
+            out.extend_from_slice(catalogue.venues()[venue.0 as usize].name.as_bytes());
             out.push(b':');
         }
-        out.extend_from_slice(instrument.symbol_lower.as_bytes());
-        out.extend_from_slice(topic.channel().suffix().as_bytes());
+        out.extend_from_slice(symbol.as_bytes());
+        out.extend_from_slice(name.as_bytes());
         if self.0 & Self::LONG != 0 {
-            out.extend_from_slice(LONG_SUFFIX.as_bytes());
+            out.extend_from_slice(long_suffix(topic).as_bytes());
         }
     }
 }
 
-/// The documented alias of the slow depth streams, which canonically have no suffix.
-const LONG_SUFFIX: &str = "@1000ms";
+/// What may stand behind the canonical name without a change of meaning: the period of streams that come every second, the
+/// offset of candles that are the same in both zones. Names that end with it canonically are of other topics.
+const fn long_suffix(topic: TopicId) -> &'static str {
+    match topic.topic() {
+        Topic::Instrument(_, Channel::Kline(series)) if matches!(series.zone(), Zone::Utc) => "@+08:00",
+        _ => "@1000ms",
+    }
+}
 
 /// Which bytes a topic's update becomes for a session: dense from 0, for tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,7 +153,7 @@ impl Subscriptions {
             return Added::Full;
         }
         let stream = match name {
-            StreamName::Known(topic) => Stream::Known(topic, Spelling::of(text)),
+            StreamName::Known(topic) => Stream::Known(topic, Spelling::of(text, topic)),
             StreamName::Unknown | StreamName::Malformed => {
                 let kept = self.unknown.as_ref().map_or(0, |names| names.len());
                 let (Ok(start), Ok(length)) = (u32::try_from(kept), u16::try_from(text.len())) else {
@@ -160,7 +173,7 @@ impl Subscriptions {
     /// The index of a name, if it is subscribed to in exactly this spelling.
     pub(super) fn find(&self, text: &str, name: StreamName) -> Option<usize> {
         if let StreamName::Known(topic) = name {
-            let wanted = Stream::Known(topic, Spelling::of(text));
+            let wanted = Stream::Known(topic, Spelling::of(text, topic));
             return self.list.iter().position(|subscription| subscription.stream == wanted);
         }
         self.list.iter().position(|subscription| match subscription.stream {
@@ -200,8 +213,8 @@ impl Subscriptions {
 mod tests {
     use super::*;
     use crate::{
-        market::InstrumentId,
-        topic::{Cadence, Channel},
+        market::Series,
+        topic::{Array, Cadence},
     };
 
     #[test]
@@ -226,8 +239,21 @@ mod tests {
         let venue = catalogue.add_venue("binance", None);
         catalogue.add_instrument(venue, "币USDT", "币USDT");
         let mut names = Vec::new();
-        for channel in Channel::ALL {
+        let is_json = |channel: &Channel| {
+            !matches!(channel, Channel::Depth(Cadence::Swift) | Channel::PartialDepth(_, Cadence::Brisk))
+        };
+        names.extend(
+            Array::ALL.into_iter().flat_map(|array| [array.name().to_owned(), format!("binance:{}", array.name())]),
+        );
+        names.push("!miniTicker@arr@1000ms".to_owned());
+        for channel in Channel::ALL.into_iter().filter(is_json) {
             let name = format!("币usdt{}", channel.suffix());
+            if matches!(channel, Channel::Kline(series) if series == Series::new(series.interval(), Zone::Plus8))
+                && !name.contains('+')
+            {
+                names.push(format!("{name}@+08:00"));
+                names.push(format!("binance:{name}@+08:00"));
+            }
             names.extend([name.clone(), format!("binance:{name}")]);
             if matches!(channel, Channel::Depth(Cadence::Slow) | Channel::PartialDepth(_, Cadence::Slow)) {
                 names.extend([format!("{name}@1000ms"), format!("binance:{name}@1000ms")]);
@@ -236,9 +262,9 @@ mod tests {
         let mut subscriptions = Subscriptions::default();
         for name in &names {
             let parsed = StreamName::parse(name, venue, &catalogue);
-            assert!(matches!(parsed, StreamName::Known(topic) if topic.instrument() == InstrumentId(0)), "{name}");
-            assert_eq!(subscriptions.add(name, parsed, 100, 0), Added::New);
-            assert_eq!(subscriptions.add(name, parsed, 100, 0), Added::Again);
+            assert!(matches!(parsed, StreamName::Known(_)), "{name}");
+            assert_eq!(subscriptions.add(name, parsed, 1000, 0), Added::New);
+            assert_eq!(subscriptions.add(name, parsed, 1000, 0), Added::Again);
         }
         for (subscription, name) in subscriptions.list().iter().zip(&names) {
             let mut out = Vec::new();

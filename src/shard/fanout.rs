@@ -22,7 +22,7 @@ use crate::{
     market::{Catalogue, Nanos},
     metrics,
     session::{CloseReason, Context, Due, Effects, Form, FrameReader, Incoming, Limits, Opening, ReplyKind, Session},
-    topic::{Channel, Interest, TimeUnit, TopicId},
+    topic::{Channel, Interest, TimeUnit, Topic, TopicId},
 };
 
 /// How often one socket is read in a pass: a client that floods does not keep the others waiting.
@@ -325,11 +325,10 @@ impl<W: Wire> Fanout<W> {
         let Some((topic, form)) = link.session.wants(&subscription) else { return };
         self.unlist(topic, form, subscription.place);
         self.interest.remove(topic);
-        if let Channel::PartialDepth(_, cadence) = topic.channel() {
-            let same =
-                [5, 10, 20].map(|levels| TopicId::new(topic.instrument(), Channel::PartialDepth(levels, cadence)));
+        if let Topic::Instrument(instrument, Channel::PartialDepth(_, cadence)) = topic.topic() {
+            let same = [5, 10, 20].map(|levels| TopicId::new(instrument, Channel::PartialDepth(levels, cadence)));
             if !same.into_iter().any(|topic| self.table.any(topic)) {
-                self.retained.forget_partial(topic.instrument(), cadence);
+                self.retained.forget_partial(instrument, cadence);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     market::{InstrumentId, Level, Span},
-    topic::{Batch, Cadence, Channel, Payload, TopicId, Update},
+    topic::{Batch, Cadence, Channel, Payload, Topic, TopicId, Update, Window},
 };
 
 /// One update with a batch of its own for its wide parts.
@@ -12,7 +12,7 @@ pub(super) struct Kept {
     pub(super) batch: Batch,
 }
 
-/// What this shard saw last: candle, tickers and partial depths of every instrument.
+/// What this shard saw last: tickers and partial depths of every instrument.
 ///
 /// Partial depths are published only while someone wants them, so they are kept only as long as a session of this very
 /// shard does: what was kept from before an interruption would be old.
@@ -21,10 +21,10 @@ pub(super) struct Retained {
     by_instrument: Box<[[Option<Box<Kept>>; SLOTS]]>,
 }
 
-const KLINE: usize = 0;
-const MINI_TICKER: usize = 1;
-const TICKER: usize = 2;
-const PARTIAL: usize = 3;
+const MINI_TICKER: usize = 0;
+const TICKER: usize = 1;
+const ROLLING: usize = 2;
+const PARTIAL: usize = ROLLING + Window::ALL.len();
 const SLOTS: usize = PARTIAL + Cadence::ALL.len();
 
 impl Retained {
@@ -41,10 +41,6 @@ impl Retained {
         kept.batch.clear();
         kept.update = *update;
         kept.update.payload = match update.payload {
-            Payload::Kline(index) => {
-                kept.batch.klines.push(batch.klines[index as usize]);
-                Payload::Kline(0)
-            }
             Payload::MiniTicker(index) => {
                 kept.batch.mini_tickers.push(batch.mini_tickers[index as usize]);
                 Payload::MiniTicker(0)
@@ -52,6 +48,10 @@ impl Retained {
             Payload::Ticker(index) => {
                 kept.batch.tickers.push(batch.tickers[index as usize]);
                 Payload::Ticker(0)
+            }
+            Payload::Rolling(window, index) => {
+                kept.batch.rollings.push(batch.rollings[index as usize]);
+                Payload::Rolling(window, 0)
             }
             Payload::PartialDepth { cadence, last_id, bids, asks } => {
                 let mut copy = |side: &[Level]| {
@@ -68,7 +68,8 @@ impl Retained {
 
     /// What a new subscriber of `topic` is shown at once.
     pub(super) fn newest(&self, topic: TopicId) -> Option<&Kept> {
-        self.by_instrument[topic.instrument().index()][slot_of_channel(topic.channel())?].as_deref()
+        let Topic::Instrument(instrument, channel) = topic.topic() else { return None };
+        self.by_instrument[instrument.index()][slot_of_channel(channel)?].as_deref()
     }
 
     /// Forgets the partial depth of an instrument at a cadence.
@@ -79,21 +80,21 @@ impl Retained {
 
 fn slot_of_payload(payload: &Payload) -> Option<usize> {
     match payload {
-        Payload::Kline(_) => Some(KLINE),
         Payload::MiniTicker(_) => Some(MINI_TICKER),
         Payload::Ticker(_) => Some(TICKER),
+        Payload::Rolling(window, _) => Some(ROLLING + *window as usize),
         Payload::PartialDepth { cadence, .. } => Some(PARTIAL + cadence.index()),
         _ => None,
     }
 }
 
-/// Best bid and ask, trades and diffs are not shown: Binance sends the next event and nothing before it.
+/// Nothing else is shown: Binance sends the next event and nothing before it (binance.md section 5).
 fn slot_of_channel(channel: Channel) -> Option<usize> {
     match channel {
-        Channel::KlineMinute => Some(KLINE),
         Channel::MiniTicker => Some(MINI_TICKER),
         Channel::Ticker => Some(TICKER),
+        Channel::Rolling(window) => Some(ROLLING + window as usize),
         Channel::PartialDepth(_, cadence) => Some(PARTIAL + cadence.index()),
-        Channel::Trade | Channel::AggTrade | Channel::BookTicker | Channel::Depth(_) => None,
+        _ => None,
     }
 }

@@ -53,7 +53,7 @@ impl Table {
     /// The topics of `channel`'s kind that have receivers.
     pub(super) fn topics(&self, wanted: impl Fn(Channel) -> bool) -> impl Iterator<Item = TopicId> {
         let ids = (0..self.topics.len() as u32).map(TopicId);
-        ids.filter(move |&topic| self.any(topic) && wanted(topic.channel()))
+        ids.filter(move |&topic| self.any(topic) && topic.channel().is_some_and(&wanted))
     }
 
     /// Adds a receiver and returns its place.
@@ -98,7 +98,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{session::Spelling, topic::TimeUnit};
+    use crate::{
+        market::InstrumentId,
+        session::Spelling,
+        topic::{Cadence, TimeUnit},
+    };
 
     #[test]
     fn places_stay_true_while_members_come_and_go() {
@@ -137,12 +141,13 @@ mod tests {
     #[test]
     fn empty_groups_are_gone() {
         let form = Form::new(false, TimeUnit::Milliseconds, Spelling::default());
-        let mut table = Table::new(14);
-        let place = table.add(TopicId(3), form, Member { session: 0, subscription: 0 });
-        table.renumber(TopicId(3), form, place, 9);
-        assert_eq!(table.groups(TopicId(3))[0].members[0].subscription, 9);
-        assert_eq!(table.topics(|channel| matches!(channel, Channel::Depth(_))).collect::<Vec<_>>(), [TopicId(3)]);
-        assert_eq!(table.remove(TopicId(3), form, place), None);
-        assert!(!table.any(TopicId(3)));
+        let depth = TopicId::new(InstrumentId(0), Channel::Depth(Cadence::Fast));
+        let mut table = Table::new(TopicId::count(1));
+        let place = table.add(depth, form, Member { session: 0, subscription: 0 });
+        table.renumber(depth, form, place, 9);
+        assert_eq!(table.groups(depth)[0].members[0].subscription, 9);
+        assert_eq!(table.topics(|channel| matches!(channel, Channel::Depth(_))).collect::<Vec<_>>(), [depth]);
+        assert_eq!(table.remove(depth, form, place), None);
+        assert!(!table.any(depth));
     }
 }

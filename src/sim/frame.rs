@@ -307,7 +307,7 @@ fn ticker(out: &mut String, ticker: &Ticker, unit: Unit) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::{Best, Price, Quantity, UpdateIds, Volume};
+    use crate::market::{Best, Price, Quantity, Series, UpdateIds, Volume};
 
     const TIME: Nanos = Nanos(1_789_000_000_124_311_000);
 
@@ -362,6 +362,7 @@ mod tests {
     fn an_empty_candle_is_that_of_the_documented_sample() {
         let price = Price(35_280_000);
         let kline = Kline {
+            series: Series::MINUTE,
             open_time: Nanos(1_788_999_960_000_000_000),
             first_id: -1,
             last_id: -1,

@@ -1,7 +1,7 @@
 //! Stream names: `[venue:]symbol@channel`, parsed exactly and never repaired.
 
-use super::{Cadence, Channel, TopicId};
-use crate::market::{Catalogue, VenueId};
+use super::{Array, Cadence, Channel, TopicId, Window};
+use crate::market::{Catalogue, Interval, Series, VenueId, Zone};
 
 /// Longest symbol in a stream name, in characters (binance.md section 2).
 pub const SYMBOL_CHARS_MAX: usize = 50;
@@ -33,6 +33,9 @@ impl StreamName {
             },
             _ => (venue, text),
         };
+        if rest.starts_with('!') {
+            return parse_array(rest).map_or(Self::Unknown, |array| Self::Known(TopicId::of_venue(venue, array)));
+        }
         let Some((symbol, channel)) = rest.split_once('@') else { return Self::Unknown };
         let (Some(channel), Some(instrument)) = (parse_channel(channel), catalogue.by_lower(venue, symbol)) else {
             return Self::Unknown;
@@ -41,27 +44,67 @@ impl StreamName {
     }
 }
 
-/// The canonical name of a channel, without the symbol; `None` never happens for a served channel.
+/// The canonical names of channels.
 impl Channel {
-    /// The part of the stream name behind the symbol (`@depth5@100ms`).
+    /// The part of the JSON stream's name behind the symbol (`@depth5@100ms`). The SBE cadences are named as in SBE.
     pub const fn suffix(self) -> &'static str {
         match self {
             Self::Trade => "@trade",
             Self::AggTrade => "@aggTrade",
+            Self::BlockTrade => "@blockTrade",
             Self::BookTicker => "@bookTicker",
             Self::Depth(Cadence::Fast) => "@depth@100ms",
-            Self::Depth(Cadence::Slow) => "@depth",
+            Self::Depth(_) => "@depth",
             Self::PartialDepth(5, Cadence::Fast) => "@depth5@100ms",
-            Self::PartialDepth(5, Cadence::Slow) => "@depth5",
+            Self::PartialDepth(5, _) => "@depth5",
             Self::PartialDepth(10, Cadence::Fast) => "@depth10@100ms",
-            Self::PartialDepth(10, Cadence::Slow) => "@depth10",
+            Self::PartialDepth(10, _) => "@depth10",
             Self::PartialDepth(_, Cadence::Fast) => "@depth20@100ms",
-            Self::PartialDepth(_, Cadence::Slow) => "@depth20",
-            Self::KlineMinute => "@kline_1m",
+            Self::PartialDepth(..) => "@depth20",
+            Self::Kline(series) => KLINE_SUFFIXES[series.index()],
             Self::MiniTicker => "@miniTicker",
             Self::Ticker => "@ticker",
+            Self::Rolling(Window::Hour1) => "@ticker_1h",
+            Self::Rolling(Window::Hour4) => "@ticker_4h",
+            Self::Rolling(Window::Day1) => "@ticker_1d",
+            Self::AveragePrice => "@avgPrice",
+            Self::ReferencePrice => "@referencePrice",
         }
     }
+}
+
+/// In the order of [`Series::index`].
+const KLINE_SUFFIXES: [&str; Series::COUNT] = [
+    "@kline_1s",
+    "@kline_1m",
+    "@kline_3m",
+    "@kline_5m",
+    "@kline_15m",
+    "@kline_30m",
+    "@kline_1h",
+    "@kline_2h",
+    "@kline_4h",
+    "@kline_6h",
+    "@kline_8h",
+    "@kline_12h",
+    "@kline_1d",
+    "@kline_3d",
+    "@kline_1w",
+    "@kline_1M",
+    "@kline_6h@+08:00",
+    "@kline_12h@+08:00",
+    "@kline_1d@+08:00",
+    "@kline_3d@+08:00",
+    "@kline_1w@+08:00",
+    "@kline_1M@+08:00",
+];
+
+fn parse_array(name: &str) -> Option<Array> {
+    // python-binance asks for it with its period.
+    if name == "!miniTicker@arr@1000ms" {
+        return Some(Array::MiniTicker);
+    }
+    Array::ALL.into_iter().find(|array| array.name() == name)
 }
 
 fn parse_channel(text: &str) -> Option<Channel> {
@@ -69,6 +112,14 @@ fn parse_channel(text: &str) -> Option<Channel> {
         Some((base, speed)) => (base, Some(speed)),
         None => (text, None),
     };
+    if let Some(interval) = base.strip_prefix("kline_") {
+        let zone = match speed {
+            None => Zone::Utc,
+            Some("+08:00") => Zone::Plus8,
+            Some(_) => return None,
+        };
+        return Interval::parse(interval).map(|interval| Channel::Kline(Series::new(interval, zone)));
+    }
     let cadence = match speed {
         None | Some("1000ms") => Cadence::Slow,
         Some("100ms") => Cadence::Fast,
@@ -87,10 +138,15 @@ fn parse_channel(text: &str) -> Option<Channel> {
     match base {
         "trade" => Some(Channel::Trade),
         "aggTrade" => Some(Channel::AggTrade),
+        "blockTrade" => Some(Channel::BlockTrade),
         "bookTicker" => Some(Channel::BookTicker),
-        "kline_1m" => Some(Channel::KlineMinute),
         "miniTicker" => Some(Channel::MiniTicker),
         "ticker" => Some(Channel::Ticker),
+        "ticker_1h" => Some(Channel::Rolling(Window::Hour1)),
+        "ticker_4h" => Some(Channel::Rolling(Window::Hour4)),
+        "ticker_1d" => Some(Channel::Rolling(Window::Day1)),
+        "avgPrice" => Some(Channel::AveragePrice),
+        "referencePrice" => Some(Channel::ReferencePrice),
         _ => None,
     }
 }
@@ -118,7 +174,10 @@ mod tests {
     #[test]
     fn every_channel_parses_from_its_own_suffix() {
         let catalogue = catalogue();
-        for channel in Channel::ALL {
+        let is_json = |channel: &Channel| {
+            !matches!(channel, Channel::Depth(Cadence::Swift) | Channel::PartialDepth(_, Cadence::Brisk))
+        };
+        for channel in Channel::ALL.into_iter().filter(is_json) {
             for (index, instrument) in catalogue.instruments().iter().enumerate() {
                 let name = format!("{}{}", instrument.symbol_lower, channel.suffix());
                 let expected = if index < 2 {
@@ -137,11 +196,25 @@ mod tests {
     }
 
     #[test]
+    fn arrays_are_of_the_venue() {
+        let catalogue = catalogue();
+        for array in Array::ALL {
+            let of = |venue| StreamName::Known(TopicId::of_venue(VenueId(venue), array));
+            assert_eq!(StreamName::parse(array.name(), VenueId(0), &catalogue), of(0));
+            assert_eq!(StreamName::parse(&format!("kraken:{}", array.name()), VenueId(0), &catalogue), of(1));
+        }
+    }
+
+    #[test]
     fn aliases_unknown_and_malformed_names_are_told_apart() {
         let catalogue = catalogue();
         let parse = |text: &str| StreamName::parse(text, VenueId(0), &catalogue);
         assert_eq!(parse("btcusdt@depth@1000ms"), parse("btcusdt@depth"));
         assert_eq!(parse("btcusdt@depth20@1000ms"), parse("btcusdt@depth20"));
+        assert_eq!(parse("btcusdt@kline_4h@+08:00"), parse("btcusdt@kline_4h"));
+        assert_ne!(parse("btcusdt@kline_6h@+08:00"), parse("btcusdt@kline_6h"));
+        assert_ne!(parse("btcusdt@kline_1M"), parse("btcusdt@kline_1m"));
+        assert_eq!(parse("!miniTicker@arr@1000ms"), parse("!miniTicker@arr"));
         for unknown in [
             "BTCUSDT@trade",
             "btcusdt@Trade",
@@ -152,8 +225,11 @@ mod tests {
             "btcusdt",
             "btcusdt@trade@100ms",
             "nosuch:btcusdt@trade",
-            "btcusdt@kline_1d@+08:00",
-            "!miniTicker@arr",
+            "btcusdt@kline_1d@+09:00",
+            "btcusdt@kline_1H",
+            "!bookTicker",
+            "!miniTicker",
+            "!ticker@arr@3000ms",
         ] {
             assert_eq!(parse(unknown), StreamName::Unknown, "{unknown}");
         }

@@ -1,12 +1,15 @@
 //! What travels through the ring.
 
-use super::Cadence;
-use crate::market::{AggTrade, Best, InstrumentId, Kline, Level, MiniTicker, Nanos, Span, Ticker, Trade};
+use super::{Array, Cadence, Window};
+use crate::market::{
+    AggTrade, AveragePrice, Best, InstrumentId, Kline, Level, MiniTicker, Nanos, ReferencePrice, RollingTicker, Span,
+    Ticker, Trade, VenueId,
+};
 
 /// One value to publish: plain data, no pointers; wide parts lie in the pools of its [`Batch`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Update {
-    /// About whom.
+    /// About whom; of an array, the first one inside.
     pub instrument: InstrumentId,
     /// When the frame that caused it was received.
     pub received: Nanos,
@@ -62,12 +65,49 @@ pub enum Payload {
     },
     /// For mirrors and health, never sent to clients: how the book of this instrument is.
     BookState(BookState),
-    /// For `@kline_1m`: an index into [`Batch::klines`].
+    /// For `@blockTrade`.
+    BlockTrade(Trade),
+    /// For mirrors and history, never sent to clients: a trade from before the live stream, in the order of ids.
+    PastTrade(Trade),
+    /// For mirrors and history, never sent to clients: as [`Payload::PastTrade`].
+    PastAggTrade(AggTrade),
+    /// For `@kline_1m` and its kind: an index into [`Batch::klines`].
     Kline(u32),
+    /// For history, never sent to clients: a closed candle that was fetched; an index into [`Batch::klines`]. One that is
+    /// known already is replaced.
+    PastKline(u32),
     /// For `@miniTicker`: an index into [`Batch::mini_tickers`].
     MiniTicker(u32),
     /// For `@ticker`: an index into [`Batch::tickers`].
     Ticker(u32),
+    /// For `@ticker_1h` and its kind: an index into [`Batch::rollings`].
+    Rolling(Window, u32),
+    /// For `@avgPrice`.
+    AveragePrice(AveragePrice),
+    /// For `@referencePrice`.
+    ReferencePrice(ReferencePrice),
+    /// For `!ticker@arr` and its kind: what has changed since the array before; never empty.
+    Array {
+        /// Whose instruments.
+        venue: VenueId,
+        /// Of what: it says which pool the elements point into.
+        array: Array,
+        /// Index of the first one in [`Batch::elements`].
+        start: u32,
+        /// How many.
+        len: u32,
+    },
+}
+
+/// One object of an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Element {
+    /// About whom.
+    pub instrument: InstrumentId,
+    /// Its own event time (`E`).
+    pub time: Nanos,
+    /// The value in the pool of the array's kind.
+    pub index: u32,
 }
 
 /// How far the book of an instrument can be trusted.
@@ -97,6 +137,10 @@ pub struct Batch {
     pub mini_tickers: Vec<MiniTicker>,
     /// What [`Payload::Ticker`] points into.
     pub tickers: Vec<Ticker>,
+    /// What [`Payload::Rolling`] points into.
+    pub rollings: Vec<RollingTicker>,
+    /// What [`Payload::Array`] points into.
+    pub elements: Vec<Element>,
     /// When the pass published it.
     pub published: Nanos,
 }
@@ -109,6 +153,8 @@ impl Batch {
         self.klines.clear();
         self.mini_tickers.clear();
         self.tickers.clear();
+        self.rollings.clear();
+        self.elements.clear();
     }
 
     /// What it occupies, for the ring's capacity in bytes.
@@ -118,6 +164,8 @@ impl Batch {
             + size_of_val(&*self.klines)
             + size_of_val(&*self.mini_tickers)
             + size_of_val(&*self.tickers)
+            + size_of_val(&*self.rollings)
+            + size_of_val(&*self.elements)
     }
 }
 

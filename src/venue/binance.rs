@@ -14,7 +14,7 @@ pub use decoder::Decoder;
 
 use super::{BookSource, Dial, ListingSource, Protocol, RestRequest, Traits};
 use crate::{
-    market::{Catalogue, Instrument, Listing, VenueId},
+    market::{Catalogue, Instrument, Listing, Nanos, Series, VenueId},
     normalise::Refusal,
 };
 
@@ -126,6 +126,18 @@ impl Protocol for Binance {
         let limit = count.clamp(1, 1000);
         let path = format!("/api/v3/historicalTrades?symbol={symbol}&limit={limit}&fromId={from_id}");
         Some(RestRequest { path, weight: 25 })
+    }
+
+    fn recent_trades(&self, _instrument: &Instrument) -> Option<RestRequest> {
+        None
+    }
+
+    fn agg_trades(&self, _instrument: &Instrument, _from_id: Option<i64>, _count: u32) -> Option<RestRequest> {
+        None
+    }
+
+    fn klines(&self, _instrument: &Instrument, _series: Series, _from: Nanos, _count: u32) -> Option<RestRequest> {
+        None
     }
 
     fn resubscribe(&self, _instrument: &Instrument) -> Vec<String> {

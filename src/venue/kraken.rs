@@ -11,7 +11,7 @@ pub use decoder::Decoder;
 
 use super::{BookSource, Dial, ListingSource, Protocol, RestRequest, Traits};
 use crate::{
-    market::{Catalogue, ChecksumRule, Instrument, Listing, VenueId},
+    market::{Catalogue, ChecksumRule, Instrument, Listing, Nanos, Series, VenueId},
     normalise::Refusal,
 };
 
@@ -98,6 +98,18 @@ impl Protocol for Kraken {
     }
 
     fn trades(&self, _instrument: &Instrument, _from_id: i64, _count: u32) -> Option<RestRequest> {
+        None
+    }
+
+    fn recent_trades(&self, _instrument: &Instrument) -> Option<RestRequest> {
+        None
+    }
+
+    fn agg_trades(&self, _instrument: &Instrument, _from_id: Option<i64>, _count: u32) -> Option<RestRequest> {
+        None
+    }
+
+    fn klines(&self, _instrument: &Instrument, _series: Series, _from: Nanos, _count: u32) -> Option<RestRequest> {
         None
     }
 

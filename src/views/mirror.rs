@@ -4,7 +4,9 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{Depth, recent::Recent};
 use crate::{
-    market::{AggTrade, Best, Level, Nanos, Price, Quantity, Span, Trade},
+    market::{
+        AggTrade, AveragePrice, Best, Kline, Level, Nanos, Price, Quantity, ReferencePrice, Series, Span, Ticker, Trade,
+    },
     topic::{Batch, BookState, Cadence, Payload, Update},
 };
 
@@ -27,6 +29,11 @@ pub(super) struct Mirror {
     best: Option<Best>,
     last_price: Option<Price>,
     statistics_price: Option<Price>,
+    /// The newest of each series, open or just closed.
+    klines: Box<[Option<Kline>; Series::COUNT]>,
+    ticker: Option<Ticker>,
+    average: Option<AveragePrice>,
+    reference: Option<ReferencePrice>,
     /// The id of the last change contained; `None`: the book cannot be trusted.
     last_id: Option<i64>,
     bids: BTreeMap<Reverse<Price>, Quantity>,
@@ -44,6 +51,10 @@ impl Mirror {
             best: None,
             last_price: None,
             statistics_price: None,
+            klines: Box::new([None; Series::COUNT]),
+            ticker: None,
+            average: None,
+            reference: None,
             last_id: None,
             bids: BTreeMap::new(),
             asks: BTreeMap::new(),
@@ -71,9 +82,19 @@ impl Mirror {
             }
             Payload::BookState(state) => self.state = state,
             Payload::MiniTicker(index) => self.statistics_price = Some(batch.mini_tickers[index as usize].close),
-            Payload::Ticker(index) => self.statistics_price = Some(batch.tickers[index as usize].mini.close),
-            // The slow cadence says the same a second time; partial depth and candles are not mirrored.
-            Payload::DepthDiff { cadence: Cadence::Slow, .. } | Payload::PartialDepth { .. } | Payload::Kline(_) => {}
+            Payload::Ticker(index) => {
+                let ticker = batch.tickers[index as usize];
+                self.statistics_price = Some(ticker.mini.close);
+                self.ticker = Some(ticker);
+            }
+            Payload::Kline(index) => {
+                let kline = batch.klines[index as usize];
+                self.klines[kline.series.index()] = Some(kline);
+            }
+            Payload::AveragePrice(average) => self.average = Some(average),
+            Payload::ReferencePrice(reference) => self.reference = Some(reference),
+            // Other cadences say the same a second time; partial depth is not mirrored.
+            _ => {}
         }
         Outcome::Done
     }
@@ -105,6 +126,22 @@ impl Mirror {
 
     pub(super) fn last_price(&self) -> Option<Price> {
         self.last_price.or(self.statistics_price)
+    }
+
+    pub(super) fn kline(&self, series: Series) -> Option<Kline> {
+        self.klines[series.index()]
+    }
+
+    pub(super) fn ticker(&self) -> Option<Ticker> {
+        self.ticker
+    }
+
+    pub(super) fn average(&self) -> Option<AveragePrice> {
+        self.average
+    }
+
+    pub(super) fn reference(&self) -> Option<ReferencePrice> {
+        self.reference
     }
 
     /// Levels are absolute, so an overlap with what is known does no harm; a hole does.

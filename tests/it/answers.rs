@@ -9,6 +9,7 @@ use tickcast::{
     },
     ring::{Publisher, ring},
     server::{Answer, Ask, Rest},
+    store::Store,
     topic::{Batch, Interest, Payload, Update},
     views::{Following, Views, follow},
 };
@@ -43,7 +44,7 @@ fn fixture() -> Fixture {
     let interest = Arc::new(Interest::new(catalogue.instruments().len()));
     let publisher = ring::<Batch>(64, 1 << 20);
     let following = follow(Arc::clone(&views), interest, |waker| vec![publisher.reader(waker)]).expect("a thread");
-    let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), 6000);
+    let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), Store::in_memory(Arc::clone(&catalogue)), 6000);
     Fixture { rest, views, catalogue, publisher, _following: following }
 }
 

@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tickcast::{
     config::Config,
     engine::{Engine, Parts},
-    intake::{ConnectionId, Frame, Inbound, Request},
+    intake::{ConnectionId, Frame, Inbound, Request, Wanted},
     market::{Catalogue, InstrumentId, Level, Nanos, Price, Quantity, VenueId},
     ring::{self, Reader},
     topic::{Batch, BookState, Cadence, Interest, Payload},

@@ -17,6 +17,7 @@ use tickcast::{
     market::{Best, Catalogue, Decimals, InstrumentId, Level, Listing, Nanos, Price, Quantity, Span, Status, Trade},
     ring::{Publisher, ring},
     server::{BindError, Rejection, Server, Shards, start},
+    store::Store,
     topic::{Batch, BookState, Interest, Payload, Update},
     views::{Following, Views, follow},
 };
@@ -95,7 +96,8 @@ impl House {
         let lobby = Arc::new(Lobby(Mutex::new(sender)));
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || metrics::counter!("tickcast_house_total").increment(7));
-        let server = start(runtime.handle(), config, Arc::clone(&catalogue), views, lobby, recorder.handle())?;
+        let store = Store::in_memory(Arc::clone(&catalogue));
+        let server = start(runtime.handle(), config, Arc::clone(&catalogue), views, store, lobby, recorder.handle())?;
         let (public, ops) = (server.public_addr(), server.ops_addr());
         let (server, admitted) = (Some(server), Some(admitted));
         Ok(Self { runtime, server, admitted, catalogue, public, ops, publisher, _following: following })

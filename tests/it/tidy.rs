@@ -21,10 +21,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["market", "topic", "clock", "metrics", "config", "ring", "intake", "venue", "normalise", "book", "derive"],
     ),
     ("views", &["market", "topic", "ring", "metrics"]),
+    ("store", &["market", "topic", "ring", "clock", "metrics", "config"]),
     ("encode", &["market", "topic"]),
     ("session", &["market", "topic"]),
     ("shard", &["market", "topic", "ring", "encode", "session", "clock", "metrics", "config"]),
-    ("server", &["market", "topic", "encode", "clock", "shard", "session", "config", "metrics", "views"]),
+    ("server", &["market", "topic", "encode", "clock", "shard", "session", "config", "metrics", "views", "store"]),
     ("sim", &["market", "recording", "clock"]),
 ];
 

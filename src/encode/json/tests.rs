@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     encode::frame,
-    market::{Catalogue, Listing, Span, Status},
+    market::{Catalogue, Listing, Series, Span, Status},
     topic::Cadence,
 };
 
@@ -148,6 +148,7 @@ fn partial_depth_is_cut_and_an_empty_side_stays() {
 fn kline_bytes() {
     let mut batch = Batch::default();
     batch.klines.push(Kline {
+        series: Series::MINUTE,
         open_time: Nanos::from_millis(1_788_999_960_000),
         first_id: 1_890_123_001,
         last_id: 1_890_123_456,

@@ -13,7 +13,7 @@ use crate::{
         arena::{Arena, Class, Made},
         table::Member,
     },
-    topic::{Batch, Cadence, Channel, Payload, TopicId, Update},
+    topic::{Batch, Cadence, Channel, Payload, Topic, TopicId, Update},
 };
 
 /// Levels per side of the partial depth streams.
@@ -32,14 +32,31 @@ impl<W: Wire> Fanout<W> {
                     self.deliver(TopicId::new(instrument, Channel::Depth(cadence)), update, batch);
                 }
                 Payload::PartialDepth { cadence, .. } => self.deliver_partial(instrument, cadence, update, batch),
-                Payload::Kline(_) => self.deliver_state(Channel::KlineMinute, update, batch),
+                Payload::BlockTrade(_) => self.deliver(TopicId::new(instrument, Channel::BlockTrade), update, batch),
+                Payload::Kline(index) => {
+                    let channel = Channel::Kline(batch.klines[index as usize].series);
+                    self.deliver(TopicId::new(instrument, channel), update, batch);
+                }
                 Payload::MiniTicker(_) => self.deliver_state(Channel::MiniTicker, update, batch),
                 Payload::Ticker(_) => self.deliver_state(Channel::Ticker, update, batch),
+                Payload::Rolling(window, _) => self.deliver_state(Channel::Rolling(window), update, batch),
+                Payload::AveragePrice(_) => {
+                    self.deliver(TopicId::new(instrument, Channel::AveragePrice), update, batch);
+                }
+                Payload::ReferencePrice(_) => {
+                    self.deliver(TopicId::new(instrument, Channel::ReferencePrice), update, batch);
+                }
+                Payload::Array { venue, array, .. } => self.deliver(TopicId::of_venue(venue, array), update, batch),
                 Payload::BookSnapshot { reset: true, .. } => {
-                    let followed = Cadence::ALL.map(|cadence| TopicId::new(instrument, Channel::Depth(cadence)));
+                    let followed = [Cadence::Swift, Cadence::Fast, Cadence::Slow]
+                        .map(|cadence| TopicId::new(instrument, Channel::Depth(cadence)));
                     self.close_followers(&followed, CloseReason::IdsReset);
                 }
-                Payload::BookSnapshot { .. } | Payload::BookState(_) => {}
+                Payload::BookSnapshot { .. }
+                | Payload::BookState(_)
+                | Payload::PastTrade(_)
+                | Payload::PastAggTrade(_)
+                | Payload::PastKline(_) => {}
             }
             if self.arena.is_full() {
                 self.flush();
@@ -49,7 +66,8 @@ impl<W: Wire> Fanout<W> {
 
     /// Updates were lost for good: who cannot do without them has to start over. State streams go on with the next value.
     pub fn lapped(&mut self) {
-        let cannot = |channel| matches!(channel, Channel::Depth(_) | Channel::Trade | Channel::AggTrade);
+        let cannot =
+            |channel| matches!(channel, Channel::Depth(_) | Channel::Trade | Channel::AggTrade | Channel::BlockTrade);
         let topics: Vec<TopicId> = self.table.topics(cannot).collect();
         self.close_followers(&topics, CloseReason::Lapped);
     }
@@ -127,11 +145,16 @@ impl Scratch {
     ) -> Made {
         let body = &mut self.bodies[form.unit() as usize];
         if body.is_empty() {
-            let levels_max = match topic.channel() {
-                Channel::PartialDepth(levels, _) => usize::from(levels),
-                _ => usize::MAX,
-            };
-            json::body(body, update, batch, catalogue.instrument(update.instrument), levels_max, form.unit());
+            match topic.topic() {
+                Topic::Venue(..) => json::array(body, update, batch, catalogue, form.unit()),
+                Topic::Instrument(instrument, channel) => {
+                    let levels_max = match channel {
+                        Channel::PartialDepth(levels, _) => usize::from(levels),
+                        _ => usize::MAX,
+                    };
+                    json::body(body, update, batch, catalogue.instrument(instrument), levels_max, form.unit());
+                }
+            }
         }
         match form.spelling() {
             None => arena.make(|out| frame::frame(out, Opcode::Text, body)),

@@ -8,7 +8,7 @@ use rig::{Client, Rig, START, batch, diff, trade, trade_text};
 
 use super::*;
 use crate::{
-    market::{Best, InstrumentId, Kline, Level, Price, Quantity, Span, Volume},
+    market::{Best, InstrumentId, Level, MiniTicker, Price, Quantity, Span, Volume},
     topic::{Batch, Cadence, Payload},
 };
 
@@ -77,23 +77,23 @@ fn one_feed_under_two_names_comes_twice_and_once_more_asked_for_comes_once() {
 fn joiners_see_the_newest_state_behind_the_ack_and_no_old_event() {
     let mut rig = Rig::new(|_| {});
     let mut news = batch(&[
-        Payload::Kline(0),
+        Payload::MiniTicker(0),
         Payload::BookTicker(Best::default()),
         trade(1),
         diff(Cadence::Slow, 1),
         partial(Span { start: 0, len: 2 }),
     ]);
-    news.klines.push(kline());
+    news.mini_tickers.push(mini_ticker());
     news.levels.extend([Level { price: Price(2), quantity: Quantity(1) }; 2]);
     rig.pass_of(&news);
-    let subscribe = r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth5","btcusdt@kline_1m","btcusdt@bookTicker","btcusdt@depth"],"id":1}"#;
+    let subscribe = r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth5","btcusdt@miniTicker","btcusdt@bookTicker","btcusdt@depth"],"id":1}"#;
     let first = rig.open("/ws");
     rig.tell(&first, subscribe);
     rig.pass(&[]);
     let heard = first.pipe.heard();
     assert_eq!(heard.len(), 2, "the partial depth was from before anyone wanted it: {heard:?}");
     assert_eq!(heard[0], r#"{"result":null,"id":1}"#);
-    assert!(heard[1].starts_with(r#"{"e":"kline""#));
+    assert!(heard[1].starts_with(r#"{"e":"24hrMiniTicker""#));
 
     rig.pass_of(&news);
     assert_eq!(first.pipe.heard().len(), 5);
@@ -117,22 +117,9 @@ fn partial(bids: Span) -> Payload {
     Payload::PartialDepth { cadence: Cadence::Slow, last_id: 9, bids, asks: Span::default() }
 }
 
-fn kline() -> Kline {
-    Kline {
-        open_time: START,
-        first_id: -1,
-        last_id: -1,
-        open: Price(1),
-        close: Price(1),
-        high: Price(1),
-        low: Price(1),
-        volume: Volume(0),
-        quote_volume: Volume(0),
-        taker_volume: Volume(0),
-        taker_quote_volume: Volume(0),
-        trades: 0,
-        closed: false,
-    }
+fn mini_ticker() -> MiniTicker {
+    let (zero, none) = (Price(0), Volume(0));
+    MiniTicker { close: zero, open: zero, high: zero, low: zero, volume: none, quote_volume: none }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    market::{Best, Kline, MiniTicker, Nanos, Price, Quantity, Ticker, Trade, Volume},
+    market::{Best, Kline, MiniTicker, Nanos, Price, Quantity, Series, Ticker, Trade, Volume},
     sim::decimal::{ONE, divide_nearest},
 };
 
@@ -112,6 +112,7 @@ impl Statistics {
 /// The candle of the minute of `now` in which nothing has happened: it carries the last price.
 fn empty(now: Nanos, price: Price) -> Kline {
     Kline {
+        series: Series::MINUTE,
         open_time: Nanos(now.0.div_euclid(MINUTE) * MINUTE),
         first_id: -1,
         last_id: -1,

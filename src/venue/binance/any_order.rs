@@ -9,7 +9,7 @@ use simd_json::{
 use crate::{
     market::{
         AggTrade, Best, BookDiff, BookSnapshot, Decimals, Event, EventKind, Events, InstrumentId, Kline, Level,
-        MiniTicker, Nanos, Price, Quantity, Span, Ticker, Trade, UpdateIds, Volume,
+        MiniTicker, Nanos, Price, Quantity, Series, Span, Ticker, Trade, UpdateIds, Volume,
     },
     normalise::{Refusal, Symbols, signed, unsigned, wide},
 };
@@ -156,10 +156,13 @@ fn kline(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
     let object = fields.object.get("k").and_then(|candle| candle.as_object()).ok_or(Refusal::Malformed)?;
     let candle = Fields { object: &object, decimals: fields.decimals };
     // Every longer interval is made of minutes by us; others are not asked for.
-    if candle.text("i")? != "1m" {
-        return Ok(None);
-    }
+    let series = match candle.text("i")? {
+        "1m" => Series::MINUTE,
+        "1s" => Series::SECOND,
+        _ => return Ok(None),
+    };
     Ok(Some(EventKind::Kline(Kline {
+        series,
         open_time: candle.time("t")?,
         first_id: candle.integer("f")?,
         last_id: candle.integer("L")?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{any_order, ordered};
 use crate::{
-    market::{Catalogue, Events, InstrumentId, VenueId},
+    market::{Catalogue, Events, InstrumentId, Series, VenueId},
     normalise::{Refusal, Symbols, Tape},
     venue::Decode,
 };
@@ -53,6 +53,14 @@ impl Decode for Decoder {
     fn trades(&mut self, instrument: InstrumentId, body: &[u8], events: &mut Events) -> Result<(), Refusal> {
         let decimals = self.symbols.decimals(instrument);
         self.tape.read(body, |root| any_order::trades(instrument, decimals, root, events))
+    }
+
+    fn agg_trades(&mut self, _: InstrumentId, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
+        Err(Refusal::UnknownMessage)
+    }
+
+    fn klines(&mut self, _: InstrumentId, _: Series, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
+        Err(Refusal::UnknownMessage)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     market::{
         AggTrade, BookDiff, BookSnapshot, Catalogue, Decimals, Event, EventKind, Events, InstrumentId, Level, Nanos,
-        Price, Quantity, Span, Trade, VenueId,
+        Price, Quantity, Series, Span, Trade, VenueId,
     },
     normalise::{Refusal, Scanner, Symbols, TEXT_BYTES_MAX, rfc3339},
     venue::Decode,
@@ -219,6 +219,14 @@ impl Decode for Decoder {
     }
 
     fn trades(&mut self, _: InstrumentId, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
+        Err(Refusal::UnknownMessage)
+    }
+
+    fn agg_trades(&mut self, _: InstrumentId, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
+        Err(Refusal::UnknownMessage)
+    }
+
+    fn klines(&mut self, _: InstrumentId, _: Series, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
         Err(Refusal::UnknownMessage)
     }
 }

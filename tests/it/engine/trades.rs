@@ -78,7 +78,8 @@ fn what_the_venue_does_not_have_is_not_waited_for() {
     let said = bench.pass(vec![Inbound::Trades { instrument: INSTRUMENT, body }]);
     assert_eq!(said, [Said::Trade(13)]);
     assert!(bench.frame(CONNECTION, trade_frame(15)).is_empty(), "held");
-    let refused = Inbound::TradesRefused { instrument: INSTRUMENT, for_good: true, received: bench.now };
+    let refused =
+        Inbound::Refused { instrument: INSTRUMENT, what: Wanted::Trades, for_good: true, received: bench.now };
     assert_eq!(bench.pass(vec![refused]), [Said::Trade(15)]);
     assert_eq!(bench.frame(CONNECTION, trade_frame(20)), [Said::Trade(20)], "nobody is asked any more");
 }
