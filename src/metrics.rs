@@ -47,6 +47,32 @@ pub struct Intake {
     pub rest_requests: Counter,
     pub rest_failures: Counter,
     pub rest_weight: Gauge,
+    /// By [`RestPurpose`].
+    pub rest_weights: [Counter; RestPurpose::COUNT],
+    /// By [`RestPurpose`].
+    pub rest_waiting: [Gauge; RestPurpose::COUNT],
+}
+
+/// What a venue's REST is asked for: a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestPurpose {
+    /// The list of instruments.
+    Listing,
+    /// Trades and aggregate trades that were lost.
+    Lost,
+    /// Whole books.
+    Book,
+    /// The newest trades.
+    Recent,
+    /// Candles.
+    Klines,
+}
+
+impl RestPurpose {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
+    const LABELS: [&str; Self::COUNT] = ["listing", "lost", "book", "recent", "klines"];
 }
 
 /// Of the engine, one per venue.
@@ -113,6 +139,11 @@ impl Intake {
             connections: gauge!("tickcast_intake_connections", "venue" => venue.clone()),
             rest_requests: counter!("tickcast_intake_rest_requests_total", "venue" => venue.clone()),
             rest_failures: counter!("tickcast_intake_rest_failures_total", "venue" => venue.clone()),
+            rest_weights: RestPurpose::LABELS.map(
+                |purpose| counter!("tickcast_intake_rest_weight_total", "venue" => venue.clone(), "purpose" => purpose),
+            ),
+            rest_waiting: RestPurpose::LABELS
+                .map(|purpose| gauge!("tickcast_intake_rest_waiting", "venue" => venue.clone(), "purpose" => purpose)),
             rest_weight: gauge!("tickcast_intake_rest_weight", "venue" => venue),
         }
     }
@@ -234,6 +265,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_intake_disconnects_total", "Connections to the venue that were lost"),
     ("tickcast_intake_rest_requests_total", "REST requests sent to the venue"),
     ("tickcast_intake_rest_failures_total", "REST requests to the venue that brought no usable answer"),
+    ("tickcast_intake_rest_weight_total", "REST weight used at the venue, by purpose"),
     ("tickcast_engine_events_total", "Events decoded from the venue's frames"),
     ("tickcast_engine_updates_total", "Updates published into the ring"),
     ("tickcast_engine_refused_total", "Frames of the venue that were refused, by reason"),
@@ -262,6 +294,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
 pub const GAUGES: &[(&str, &str)] = &[
     ("tickcast_intake_connections", "Connections open to the venue"),
     ("tickcast_intake_rest_weight", "REST weight used at the venue in this minute"),
+    ("tickcast_intake_rest_waiting", "REST requests that wait for their turn, by purpose"),
     ("tickcast_book_state", "Books of the venue in this state"),
     ("tickcast_ring_lag_batches", "Batches published and not yet read by this reader"),
     ("tickcast_shard_sessions", "Sessions open"),
