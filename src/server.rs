@@ -4,7 +4,6 @@
 //! handshake is answered and the socket leaves for a shard; anything else is served as HTTP/1.1 by hyper, the bytes
 //! already read first.
 
-mod decimal;
 mod head;
 mod limits;
 mod listen;
@@ -14,7 +13,7 @@ mod rest;
 mod rewind;
 
 pub use listen::BindError;
-pub use rest::{Answer, Ask, Refusal, Rest};
+pub use rest::{Answer, Ask, Call, Endpoint, Parameters, Refusal, Rest};
 
 use std::{
     net::{SocketAddr, TcpStream},
