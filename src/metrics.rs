@@ -125,6 +125,7 @@ pub struct Server {
     pub accept_errors: Counter,
     pub upgrades: Counter,
     pub pending: Gauge,
+    pub ws_api_connections: Gauge,
 }
 
 impl Intake {
@@ -220,12 +221,18 @@ impl Server {
             accept_errors: counter!("tickcast_server_accept_errors_total"),
             upgrades: counter!("tickcast_server_upgrades_total"),
             pending: gauge!("tickcast_server_pending"),
+            ws_api_connections: gauge!("tickcast_server_ws_api_connections"),
         }
     }
 
     /// Counts a request refused at the door for `reason`, a label of a closed set.
     pub fn refused(reason: &'static str) {
         counter!("tickcast_server_refused_total", "reason" => reason).increment(1);
+    }
+
+    /// Counts an answer of `/ws-api/v3` with this status.
+    pub fn answered_ws_api(status: u16) {
+        counter!("tickcast_server_ws_api_answers_total", "status" => status.to_string()).increment(1);
     }
 
     /// Counts a REST answer with this HTTP status.
@@ -288,6 +295,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_server_upgrades_total", "Connections upgraded to WebSocket"),
     ("tickcast_server_refused_total", "Requests refused at the door, by reason"),
     ("tickcast_server_rest_answers_total", "REST answers, by HTTP status"),
+    ("tickcast_server_ws_api_answers_total", "Answers of /ws-api/v3, by the status in them"),
 ];
 
 /// Every gauge with its help text.
@@ -302,6 +310,7 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("tickcast_shard_queued_bytes", "Bytes waiting for slow sessions"),
     ("tickcast_shard_slow_sessions", "Sessions with bytes waiting"),
     ("tickcast_server_pending", "Connections in the handshake or in REST"),
+    ("tickcast_server_ws_api_connections", "Connections at /ws-api/v3"),
     ("tickcast_build_info", "Always 1; the version is the label"),
 ];
 

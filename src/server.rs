@@ -11,6 +11,7 @@ mod ops;
 mod public;
 mod rest;
 mod rewind;
+mod ws_api;
 
 pub use listen::BindError;
 pub use rest::{Answer, Ask, Call, Endpoint, Parameters, Refusal, Rest};
@@ -84,6 +85,8 @@ pub struct Server {
     phase: watch::Sender<Phase>,
     pending: Arc<Semaphore>,
     pending_max: u32,
+    ws_api: Arc<Semaphore>,
+    ws_api_max: u32,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -115,7 +118,11 @@ pub fn start<S: Shards>(
     let pending_max = u32::try_from(settings.pending_max).unwrap_or(u32::MAX);
     let pending = Arc::new(Semaphore::new(pending_max as usize));
     let metrics = metrics::Server::new();
-    let door = public::Door::new(settings, rest, shards, metrics.clone(), Arc::clone(&pending), watched.clone());
+    let ws_api_max = u32::try_from(config.ws_api.connections_max).unwrap_or(u32::MAX);
+    let ws_api = Arc::new(Semaphore::new(ws_api_max as usize));
+    let places = public::Places { pending: Arc::clone(&pending), ws_api: Arc::clone(&ws_api) };
+    let door =
+        public::Door::new(config, Arc::clone(&catalogue), rest, shards, metrics.clone(), places, watched.clone());
     let ops_door = ops::Door::new(catalogue, views, prometheus.clone(), watched.clone());
     let addresses = [public.1, ops.1];
     let tasks = vec![
@@ -125,7 +132,7 @@ pub fn start<S: Shards>(
     ];
     let [public, ops] = addresses;
     tracing::info!(%public, %ops, "doors are open");
-    Ok(Server { public, ops, phase, pending, pending_max, tasks })
+    Ok(Server { public, ops, phase, pending, pending_max, ws_api, ws_api_max, tasks })
 }
 
 impl Server {
@@ -151,7 +158,11 @@ impl Server {
     /// Closes both doors and waits for open requests, a few seconds at most.
     pub async fn shutdown(self) {
         self.phase.send_replace(Phase::Closed);
-        let all = self.pending.acquire_many(self.pending_max);
+        let all = async {
+            // An error would mean that a semaphore is closed, which neither ever is.
+            let _ = self.pending.acquire_many(self.pending_max).await;
+            let _ = self.ws_api.acquire_many(self.ws_api_max).await;
+        };
         if tokio::time::timeout(SHUTDOWN_PATIENCE, all).await.is_err() {
             tracing::warn!("some requests did not end in time and are cut");
         }
