@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use super::{Config, ConfigError, Venue};
+use crate::topic::VENUES_MAX;
 
 /// Names of ours in paths: a venue that took one could not be reached.
 const RESERVED: [&str; 14] = [
@@ -69,6 +70,7 @@ fn venues(venues: &[Venue]) -> Result<(), ConfigError> {
     if venues.is_empty() {
         return Err(out_of_range("venues", "empty", "name at least one [[venues]]".to_owned()));
     }
+    range("venues", venues.len(), 1, VENUES_MAX)?;
     for (index, venue) in venues.iter().enumerate() {
         let key = |name: &str| format!("venues.{}.{name}", index + 1);
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
