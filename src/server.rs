@@ -5,6 +5,7 @@
 //! already read first.
 
 mod decimal;
+mod docs;
 mod head;
 mod limits;
 mod listen;
@@ -31,6 +32,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use self::docs::Docs;
 use crate::{config::Config, market::Catalogue, metrics, store::Store, views::Views};
 
 /// How long open requests may take to end when the server shuts down.
@@ -113,10 +115,11 @@ pub fn start<S: Shards>(
     let [public, ops] =
         [register(public, settings.listen, "server.listen")?, register(ops, config.ops.listen, "ops.listen")?];
     let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), store, settings.rest_weight_per_minute);
+    let docs = Docs::new(&catalogue, public.1, None);
     let pending_max = u32::try_from(settings.pending_max).unwrap_or(u32::MAX);
     let pending = Arc::new(Semaphore::new(pending_max as usize));
     let metrics = metrics::Server::new();
-    let door = public::Door::new(settings, rest, shards, metrics.clone(), Arc::clone(&pending), watched.clone());
+    let door = public::Door::new(settings, rest, docs, shards, metrics.clone(), Arc::clone(&pending), watched.clone());
     let ops_door = ops::Door::new(catalogue, views, prometheus.clone(), watched.clone());
     let addresses = [public.1, ops.1];
     let tasks = vec![

@@ -21,6 +21,7 @@ use tokio::{
 
 use super::{
     Phase, Rejection, Rest, Shards,
+    docs::{Called, Docs},
     head::{self, HEADERS_MAX, Handshake, Head},
     limits::Allowance,
     listen, reached,
@@ -52,6 +53,7 @@ const CLOSE_TRY_AGAIN_LATER: [u8; 4] = [0x88, 0x02, 0x03, 0xF5];
 /// What every connection of the public door shares.
 pub(super) struct Door<S> {
     rest: Rest,
+    docs: Docs,
     shards: Arc<S>,
     connects: Allowance,
     weight: Allowance,
@@ -68,6 +70,7 @@ impl<S: Shards> Door<S> {
     pub(super) fn new(
         settings: &config::Server,
         rest: Rest,
+        docs: Docs,
         shards: Arc<S>,
         metrics: metrics::Server,
         pending: Arc<Semaphore>,
@@ -76,6 +79,7 @@ impl<S: Shards> Door<S> {
         let allowance = |most, window| Allowance::new(most, window, settings.exempt_loopback);
         Self {
             rest,
+            docs,
             shards,
             connects: allowance(settings.connects_per_five_minutes, CONNECTS_WINDOW),
             weight: allowance(settings.rest_weight_per_minute, WEIGHT_WINDOW),
@@ -313,6 +317,11 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
     let path = target.split('?').next().unwrap_or_default();
     if path == "/" {
         return respond::page(request.method());
+    }
+    let named = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let called = Called { host: named("host"), scheme: named("x-forwarded-proto") };
+    if let Some(document) = door.docs.at(path, called) {
+        return respond::document(request.method(), document.content_type, document.body);
     }
     let response = respond::rest(door, peer, request.method().as_str(), &target, time_unit);
     let response = match response {
