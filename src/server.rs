@@ -4,6 +4,7 @@
 //! handshake is answered and the socket leaves for a shard; anything else is served as HTTP/1.1 by hyper, the bytes
 //! already read first.
 
+mod docs;
 mod head;
 mod limits;
 mod listen;
@@ -31,6 +32,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use self::docs::Docs;
 use crate::{config::Config, market::Catalogue, metrics, store::Store, views::Views};
 
 /// How long open requests may take to end when the server shuts down.
@@ -115,14 +117,22 @@ pub fn start<S: Shards>(
     let [public, ops] =
         [register(public, settings.listen, "server.listen")?, register(ops, config.ops.listen, "ops.listen")?];
     let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), store, settings.rest_weight_per_minute);
+    let docs = Docs::new(&catalogue, public.1, None);
     let pending_max = u32::try_from(settings.pending_max).unwrap_or(u32::MAX);
     let pending = Arc::new(Semaphore::new(pending_max as usize));
     let metrics = metrics::Server::new();
     let ws_api_max = u32::try_from(config.ws_api.connections_max).unwrap_or(u32::MAX);
     let ws_api = Arc::new(Semaphore::new(ws_api_max as usize));
     let places = public::Places { pending: Arc::clone(&pending), ws_api: Arc::clone(&ws_api) };
-    let door =
-        public::Door::new(config, Arc::clone(&catalogue), rest, shards, metrics.clone(), places, watched.clone());
+    let door = public::Door::new(
+        config,
+        Arc::clone(&catalogue),
+        public::Answers { rest, docs },
+        shards,
+        metrics.clone(),
+        places,
+        watched.clone(),
+    );
     let ops_door = ops::Door::new(catalogue, views, prometheus.clone(), watched.clone());
     let addresses = [public.1, ops.1];
     let tasks = vec![

@@ -21,6 +21,7 @@ use tokio::{
 
 use super::{
     Phase, Rejection, Rest, Shards,
+    docs::{Called, Docs},
     head::{self, HEADERS_MAX, Handshake, Head},
     limits::Allowance,
     listen, reached,
@@ -55,6 +56,7 @@ pub(super) struct Door<S> {
     rest: Arc<Rest>,
     api: Arc<Api>,
     catalogue: Arc<Catalogue>,
+    docs: Docs,
     shards: Arc<S>,
     connects: Allowance,
     weight: Arc<Allowance>,
@@ -75,6 +77,12 @@ pub(super) struct Places {
     pub(super) ws_api: Arc<Semaphore>,
 }
 
+/// What requests are answered from.
+pub(super) struct Answers {
+    pub(super) rest: Rest,
+    pub(super) docs: Docs,
+}
+
 /// Where a WebSocket goes.
 enum Admitted<O> {
     Shard(O),
@@ -85,7 +93,7 @@ impl<S: Shards> Door<S> {
     pub(super) fn new(
         config: &Config,
         catalogue: Arc<Catalogue>,
-        rest: Rest,
+        answers: Answers,
         shards: Arc<S>,
         metrics: metrics::Server,
         places: Places,
@@ -93,6 +101,7 @@ impl<S: Shards> Door<S> {
     ) -> Self {
         let settings = &config.server;
         let allowance = |most, window| Allowance::new(most, window, settings.exempt_loopback);
+        let Answers { rest, docs } = answers;
         let rest = Arc::new(rest);
         let weight = Arc::new(allowance(settings.rest_weight_per_minute, WEIGHT_WINDOW));
         let Places { pending, ws_api } = places;
@@ -101,6 +110,7 @@ impl<S: Shards> Door<S> {
             rest,
             api: Arc::new(Api::new(config, api_rest, api_weight, ws_api, phase.clone(), metrics.clone())),
             catalogue,
+            docs,
             shards,
             connects: allowance(settings.connects_per_five_minutes, CONNECTS_WINDOW),
             weight,
@@ -356,6 +366,11 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
     let path = target.split('?').next().unwrap_or_default();
     if path == "/" {
         return respond::page(request.method());
+    }
+    let named = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let called = Called { host: named("host"), scheme: named("x-forwarded-proto") };
+    if let Some(document) = door.docs.at(path, called) {
+        return respond::document(request.method(), document.content_type, document.body);
     }
     let response = respond::rest(door, peer, request.method().as_str(), &target, time_unit);
     let response = match response {

@@ -77,12 +77,18 @@ pub(super) fn not_found() -> Response<Full<Bytes>> {
 
 /// The page behind `/`.
 pub(super) fn page(method: &Method) -> Response<Full<Bytes>> {
+    document(method, "text/html;charset=UTF-8", Bytes::from_static(PAGE.as_bytes()))
+}
+
+/// A page, or a document that pages and tools read.
+pub(super) fn document(method: &Method, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return method_not_allowed();
     }
-    let mut response = Response::new(Full::from(PAGE));
+    let mut response = Response::new(Full::from(body));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html;charset=UTF-8"));
+    open_to_browsers(headers);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
