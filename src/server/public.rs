@@ -1,4 +1,6 @@
-//! The public door: reads the first request, sends WebSockets to the shards and the rest to hyper.
+//! The doors for clients: read the first request, send WebSockets to the shards and the rest to hyper.
+//!
+//! The door of SBE shares everything with the one of JSON, limits per address included; it has no REST.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,12 +23,13 @@ use tokio::{
 
 use super::{
     Phase, Rejection, Rest, Shards,
+    api_key::{self, ApiKey},
     head::{self, HEADERS_MAX, Handshake, Head},
     limits::Allowance,
     listen, reached,
     rewind::Rewind,
 };
-use crate::{clock, config, metrics};
+use crate::{clock, config, metrics, topic::Encoding};
 
 mod respond;
 
@@ -49,10 +52,12 @@ const WEIGHT_WINDOW: Duration = Duration::from_secs(60);
 /// Close frame 1013 "try again later", for a socket that no shard took after its 101 was written.
 const CLOSE_TRY_AGAIN_LATER: [u8; 4] = [0x88, 0x02, 0x03, 0xF5];
 
-/// What every connection of the public door shares.
+/// What every connection of the doors for clients shares.
 pub(super) struct Door<S> {
     rest: Rest,
     shards: Arc<S>,
+    /// One of these opens the door of SBE; empty: it is open.
+    keys: Vec<config::ApiKey>,
     connects: Allowance,
     weight: Allowance,
     weight_most: u32,
@@ -67,6 +72,7 @@ pub(super) struct Door<S> {
 impl<S: Shards> Door<S> {
     pub(super) fn new(
         settings: &config::Server,
+        keys: Vec<config::ApiKey>,
         rest: Rest,
         shards: Arc<S>,
         metrics: metrics::Server,
@@ -77,6 +83,7 @@ impl<S: Shards> Door<S> {
         Self {
             rest,
             shards,
+            keys,
             connects: allowance(settings.connects_per_five_minutes, CONNECTS_WINDOW),
             weight: allowance(settings.rest_weight_per_minute, WEIGHT_WINDOW),
             weight_most: settings.rest_weight_per_minute,
@@ -95,7 +102,7 @@ impl<S: Shards> Door<S> {
 }
 
 /// Accepts until the server drains.
-pub(super) async fn serve<S: Shards>(door: Arc<Door<S>>, listener: TcpListener) {
+pub(super) async fn serve<S: Shards>(door: Arc<Door<S>>, listener: TcpListener, encoding: Encoding) {
     let metrics = door.metrics.clone();
     let stop = reached(door.phase.clone(), Phase::Draining);
     listen::accept(listener, metrics, stop, |stream, peer| {
@@ -106,26 +113,42 @@ pub(super) async fn serve<S: Shards>(door: Arc<Door<S>>, listener: TcpListener) 
             let _ = stream.try_write(&respond::refusal(&busy, Some(1)));
             return;
         };
-        tokio::spawn(greet(Arc::clone(&door), stream, peer, permit));
+        tokio::spawn(greet(Arc::clone(&door), encoding, stream, peer, permit));
     })
     .await;
 }
 
 /// Reads the first request of a connection and sees the connection off to where it belongs.
-async fn greet<S: Shards>(door: Arc<Door<S>>, mut stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+async fn greet<S: Shards>(
+    door: Arc<Door<S>>,
+    encoding: Encoding,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+) {
     door.show_pending();
     let mut bytes = BytesMut::new();
+    let keys = match encoding {
+        Encoding::Json => &[][..],
+        Encoding::Sbe => &door.keys,
+    };
+    let head = read_head(&mut stream, &mut bytes, door.request_bytes_max, keys);
     let first = tokio::select! {
-        first = timeout(door.handshake_timeout, read_head(&mut stream, &mut bytes, door.request_bytes_max)) => first,
+        first = timeout(door.handshake_timeout, head) => first,
         () = reached(door.phase.clone(), Phase::Draining) => Ok(First::Gone),
     };
     match first {
         // Boxed, so that a connection on its way to a shard does not carry hyper's state.
+        Ok(First::Http) if encoding == Encoding::Sbe => {
+            metrics::Server::refused("request");
+            refuse(stream, &only_streams(), None).await;
+        }
         Ok(First::Http) => Box::pin(serve_http(&door, Rewind::new(head::escaped(bytes), stream), peer)).await,
-        Ok(First::WebSocket { length, target, handshake }) => {
+        Ok(First::WebSocket { length, target, handshake, key }) => {
             let early = bytes.split_off(length).freeze();
             drop(bytes);
-            upgrade(&door, stream, early, peer, &target, &handshake).await;
+            let knock = Knock { peer, target: &target, encoding, key };
+            upgrade(&door, stream, early, &knock, &handshake).await;
         }
         Ok(First::Refused(rejection)) => {
             metrics::Server::refused("request");
@@ -151,6 +174,7 @@ enum First {
         length: usize,
         target: String,
         handshake: Handshake,
+        key: ApiKey,
     },
     Http,
     Refused(Rejection),
@@ -158,8 +182,8 @@ enum First {
     Gone,
 }
 
-/// Reads until `bytes` holds a whole head, at most `most` bytes.
-async fn read_head(stream: &mut TcpStream, bytes: &mut BytesMut, most: usize) -> First {
+/// Reads until `bytes` holds a whole head, at most `most` bytes. A key in it is held against `keys` and goes no further.
+async fn read_head(stream: &mut TcpStream, bytes: &mut BytesMut, most: usize, keys: &[config::ApiKey]) -> First {
     // Parsing starts over each time, so it is tried when the head may have ended and else at doubling lengths:
     // a client that sends byte by byte cannot make it quadratic, and one that speaks no HTTP is found out at once.
     let mut tried = 0;
@@ -182,7 +206,10 @@ async fn read_head(stream: &mut TcpStream, bytes: &mut BytesMut, most: usize) ->
                 return match head.handshake() {
                     None => First::Http,
                     Some(Err(rejection)) => First::Refused(rejection),
-                    Some(Ok(handshake)) => First::WebSocket { length, target: head.target.to_owned(), handshake },
+                    Some(Ok(handshake)) => {
+                        let key = ApiKey::check(head.values(api_key::HEADER), keys);
+                        First::WebSocket { length, target: head.target.to_owned(), handshake, key }
+                    }
                 };
             }
             Err(rejection) => return First::Refused(rejection),
@@ -191,20 +218,30 @@ async fn read_head(stream: &mut TcpStream, bytes: &mut BytesMut, most: usize) ->
     First::Refused(head::overlong(bytes))
 }
 
-/// Decides about a handshake: what it opens, or why not and after how many seconds to come again.
-fn admission<S: Shards>(
-    door: &Door<S>,
+/// Who wants in where.
+struct Knock<'a> {
     peer: SocketAddr,
-    target: &str,
-) -> Result<S::Opening, (Rejection, Option<u64>)> {
+    /// Path and query.
+    target: &'a str,
+    encoding: Encoding,
+    key: ApiKey,
+}
+
+/// Decides about a handshake: what it opens, or why not and after how many seconds to come again.
+fn admission<S: Shards>(door: &Door<S>, knock: &Knock<'_>) -> Result<S::Opening, (Rejection, Option<u64>)> {
     let now = clock::now();
+    let peer = knock.peer;
     if let Err(exhausted) = door.connects.check(peer.ip(), now) {
         metrics::Server::refused("connects");
         let rejection = Rejection { status: 429, body: "too many connections from this address".to_owned() };
         return Err((rejection, Some(exhausted.retry_after_s)));
     }
     door.connects.spend(peer.ip(), 1, now);
-    door.shards.opening(target).map_err(|rejection| {
+    if let Some(rejection) = knock.key.rejection() {
+        metrics::Server::refused("key");
+        return Err((rejection, None));
+    }
+    door.shards.opening(knock.target, knock.encoding).map_err(|rejection| {
         metrics::Server::refused("path");
         (rejection, None)
     })
@@ -214,18 +251,22 @@ async fn upgrade<S: Shards>(
     door: &Door<S>,
     mut stream: TcpStream,
     early: Bytes,
-    peer: SocketAddr,
-    target: &str,
+    knock: &Knock<'_>,
     handshake: &Handshake,
 ) {
-    let opening = match admission(door, peer, target) {
+    let opening = match admission(door, knock) {
         Ok(opening) => opening,
         Err((rejection, retry_after_s)) => return refuse(stream, &rejection, retry_after_s).await,
     };
     let written = timeout(door.handshake_timeout, stream.write_all(&respond::switching(handshake))).await;
     if matches!(written, Ok(Ok(()))) {
-        hand_over(door, stream, early, opening, peer);
+        hand_over(door, stream, early, opening, knock.peer);
     }
+}
+
+fn only_streams() -> Rejection {
+    let body = "this address serves SBE streams over WebSocket (/ws, /stream); REST and JSON are at another port";
+    Rejection { status: 426, body: body.to_owned() }
 }
 
 /// Gives an upgraded socket to the shards.
@@ -317,7 +358,7 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
     let response = respond::rest(door, peer, request.method().as_str(), &target, time_unit);
     let response = match response {
         Some(response) => response,
-        None if door.shards.opening(&target).is_ok() => {
+        None if door.shards.opening(&target, Encoding::Json).is_ok() => {
             let body = "this is a WebSocket address".to_owned();
             respond::rejected(&Rejection { status: 426, body }, None)
         }
@@ -335,7 +376,8 @@ fn upgrade_later<S: Shards>(
     target: &str,
     handshake: &Handshake,
 ) -> Response<Full<Bytes>> {
-    let opening = match admission(door, peer, target) {
+    let knock = Knock { peer, target, encoding: Encoding::Json, key: ApiKey::Good };
+    let opening = match admission(door, &knock) {
         Ok(opening) => opening,
         Err((rejection, retry_after_s)) => return respond::rejected(&rejection, retry_after_s),
     };
