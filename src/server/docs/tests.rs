@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     market::VenueId,
-    topic::{Array, Cadence, Channel, StreamName, Topic},
+    topic::{Array, Cadence, Channel, Encoding, StreamName, Topic},
 };
 
 fn catalogue() -> Catalogue {
@@ -74,7 +74,7 @@ fn every_stream_is_described_and_every_described_stream_is_served() {
     let catalogue = catalogue();
     let mut seen = BTreeSet::new();
     for name in described(false) {
-        match StreamName::parse(&name, VenueId(0), &catalogue) {
+        match StreamName::parse(&name, VenueId(0), &catalogue, Encoding::Json) {
             StreamName::Known(topic) => match topic.topic() {
                 Topic::Instrument(_, channel) => assert!(seen.insert((0, channel.index(), name))),
                 Topic::Venue(_, array) => assert!(seen.insert((1, array.index(), name))),
