@@ -22,12 +22,13 @@ use tokio::{
 use super::{
     Phase, Rejection, Rest, Shards,
     head::{self, HEADERS_MAX, Handshake, Head},
-    limits::Allowance,
+    limits::{Allowance, Weights},
     listen, reached,
     rewind::Rewind,
 };
 use crate::{clock, config, metrics};
 
+mod gzip;
 mod respond;
 
 /// Idle time after which a kept-alive connection is closed; also the time for the head of a later request.
@@ -44,7 +45,6 @@ const LINGER: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 2048;
 /// Binance's window for new connections.
 const CONNECTS_WINDOW: Duration = Duration::from_secs(300);
-const WEIGHT_WINDOW: Duration = Duration::from_secs(60);
 
 /// Close frame 1013 "try again later", for a socket that no shard took after its 101 was written.
 const CLOSE_TRY_AGAIN_LATER: [u8; 4] = [0x88, 0x02, 0x03, 0xF5];
@@ -54,8 +54,7 @@ pub(super) struct Door<S> {
     rest: Rest,
     shards: Arc<S>,
     connects: Allowance,
-    weight: Allowance,
-    weight_most: u32,
+    weights: Weights,
     handshake_timeout: Duration,
     request_bytes_max: usize,
     metrics: metrics::Server,
@@ -73,13 +72,11 @@ impl<S: Shards> Door<S> {
         pending: Arc<Semaphore>,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        let allowance = |most, window| Allowance::new(most, window, settings.exempt_loopback);
         Self {
             rest,
             shards,
-            connects: allowance(settings.connects_per_five_minutes, CONNECTS_WINDOW),
-            weight: allowance(settings.rest_weight_per_minute, WEIGHT_WINDOW),
-            weight_most: settings.rest_weight_per_minute,
+            connects: Allowance::new(settings.connects_per_five_minutes, CONNECTS_WINDOW, settings.exempt_loopback),
+            weights: Weights::new(settings),
             handshake_timeout: Duration::from_millis(settings.handshake_timeout_ms),
             request_bytes_max: settings.request_bytes_max,
             metrics,
@@ -309,12 +306,11 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
         Some(Err(rejection)) => return respond::rejected(&rejection, None),
         None => {}
     }
-    let time_unit = headers.get("x-mbx-time-unit").map(|value| value.to_str().unwrap_or("?"));
     let path = target.split('?').next().unwrap_or_default();
     if path == "/" {
         return respond::page(request.method());
     }
-    let response = respond::rest(door, peer, request.method().as_str(), &target, time_unit);
+    let response = respond::rest(door, peer, request.method().as_str(), &target, headers);
     let response = match response {
         Some(response) => response,
         None if door.shards.opening(&target).is_ok() => {
