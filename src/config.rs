@@ -51,6 +51,9 @@ pub struct Server {
     pub connects_per_five_minutes: u32,
     pub exempt_loopback: bool,
     pub rest_weight_per_minute: u32,
+    pub ban_after_refusals: u32,
+    pub ban_first_ms: u64,
+    pub ban_max_ms: u64,
 }
 
 /// The door of SBE.

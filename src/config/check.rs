@@ -25,6 +25,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("server.request_bytes_max", server.request_bytes_max, 1024, 1 << 20)?;
     range("server.pending_max", server.pending_max, 1, 1 << 20)?;
     sbe(&config.sbe)?;
+    range("server.ban_first_ms", server.ban_first_ms, 1000, 30 * 86_400_000)?;
+    range("server.ban_max_ms", server.ban_max_ms, server.ban_first_ms, 30 * 86_400_000)?;
     range("session.streams_max", session.streams_max, 1, 65_536)?;
     range("session.messages_burst", session.messages_burst, 1, 1 << 20)?;
     range("session.ping_interval_ms", session.ping_interval_ms, 10, 86_400_000)?;

@@ -26,7 +26,7 @@ use super::{
     api_key::{self, ApiKey},
     docs::{Called, Docs},
     head::{self, HEADERS_MAX, Handshake, Head},
-    limits::Allowance,
+    limits::{Allowance, Weights},
     listen, reached,
     rewind::Rewind,
     ws_api::{self, Api},
@@ -39,6 +39,7 @@ use crate::{
     topic::Encoding,
 };
 
+mod gzip;
 mod respond;
 
 /// Idle time after which a kept-alive connection is closed; also the time for the head of a later request.
@@ -55,7 +56,6 @@ const LINGER: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 2048;
 /// Binance's window for new connections.
 const CONNECTS_WINDOW: Duration = Duration::from_secs(300);
-const WEIGHT_WINDOW: Duration = Duration::from_secs(60);
 
 /// Close frame 1013 "try again later", for a socket that no shard took after its 101 was written.
 const CLOSE_TRY_AGAIN_LATER: [u8; 4] = [0x88, 0x02, 0x03, 0xF5];
@@ -70,8 +70,7 @@ pub(super) struct Door<S> {
     /// One of these opens the door of SBE; empty: it is open.
     keys: Vec<config::ApiKey>,
     connects: Allowance,
-    weight: Arc<Allowance>,
-    weight_most: u32,
+    weights: Arc<Weights>,
     handshake_timeout: Duration,
     request_bytes_max: usize,
     metrics: metrics::Server,
@@ -111,22 +110,20 @@ impl<S: Shards> Door<S> {
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let settings = &config.server;
-        let allowance = |most, window| Allowance::new(most, window, settings.exempt_loopback);
         let Answers { rest, docs } = answers;
         let rest = Arc::new(rest);
-        let weight = Arc::new(allowance(settings.rest_weight_per_minute, WEIGHT_WINDOW));
+        let weights = Arc::new(Weights::new(settings));
         let Places { pending, ws_api } = places;
-        let (api_rest, api_weight) = (Arc::clone(&rest), Arc::clone(&weight));
+        let (api_rest, api_weights) = (Arc::clone(&rest), Arc::clone(&weights));
         Self {
             rest,
-            api: Arc::new(Api::new(config, api_rest, api_weight, ws_api, phase.clone(), metrics.clone())),
+            api: Arc::new(Api::new(config, api_rest, api_weights, ws_api, phase.clone(), metrics.clone())),
             catalogue,
             docs,
             shards,
             keys: config.sbe.api_keys.clone(),
-            connects: allowance(settings.connects_per_five_minutes, CONNECTS_WINDOW),
-            weight,
-            weight_most: settings.rest_weight_per_minute,
+            connects: Allowance::new(settings.connects_per_five_minutes, CONNECTS_WINDOW, settings.exempt_loopback),
+            weights,
             handshake_timeout: Duration::from_millis(settings.handshake_timeout_ms),
             request_bytes_max: settings.request_bytes_max,
             metrics,
@@ -410,7 +407,6 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
         Some(Err(rejection)) => return respond::rejected(&rejection, None),
         None => {}
     }
-    let time_unit = headers.get("x-mbx-time-unit").map(|value| value.to_str().unwrap_or("?"));
     let path = target.split('?').next().unwrap_or_default();
     if path == "/" {
         return respond::page(request.method());
@@ -420,7 +416,7 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
     if let Some(document) = door.docs.at(path, called) {
         return respond::document(request.method(), document.content_type, document.body);
     }
-    let response = respond::rest(door, peer, request.method().as_str(), &target, time_unit);
+    let response = respond::rest(door, peer, request.method().as_str(), &target, headers);
     let response = match response {
         Some(response) => response,
         None if is_websocket(door, &target) => {

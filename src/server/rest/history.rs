@@ -248,3 +248,6 @@ impl<S: Source> History<'_, S> {
         extents.reduce(|(oldest, newest), (first, last)| (oldest.min(first), newest.max(last)))
     }
 }
+
+#[cfg(test)]
+mod tests;
