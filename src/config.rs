@@ -21,6 +21,7 @@ pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 pub struct Config {
     pub server: Server,
     pub session: Session,
+    pub ws_api: WsApi,
     pub delivery: Delivery,
     pub ops: Ops,
     pub ring: Ring,
@@ -58,10 +59,20 @@ pub struct Session {
     pub ping_interval_ms: u64,
     pub pong_timeout_ms: u64,
     pub lifetime_ms: u64,
+    pub lifetime_jitter_ms: u32,
     pub message_bytes_max: usize,
     pub unknown_bytes_max: usize,
     pub outbox_bytes_max: usize,
     pub close_timeout_ms: u64,
+}
+
+/// Connections to `/ws-api/v3`.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct WsApi {
+    pub connections_max: usize,
+    pub message_bytes_max: usize,
+    pub write_timeout_ms: u64,
 }
 
 /// How updates leave.

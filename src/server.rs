@@ -4,7 +4,6 @@
 //! handshake is answered and the socket leaves for a shard; anything else is served as HTTP/1.1 by hyper, the bytes
 //! already read first.
 
-mod decimal;
 mod docs;
 mod head;
 mod limits;
@@ -13,9 +12,10 @@ mod ops;
 mod public;
 mod rest;
 mod rewind;
+mod ws_api;
 
 pub use listen::BindError;
-pub use rest::{Answer, Ask, Refusal, Rest};
+pub use rest::{Answer, Ask, Call, Endpoint, Parameters, Refusal, Rest};
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -32,7 +32,6 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::docs::Docs;
 use crate::{config::Config, market::Catalogue, metrics, store::Store, views::Views};
 
 /// How long open requests may take to end when the server shuts down.
@@ -87,6 +86,8 @@ pub struct Server {
     phase: watch::Sender<Phase>,
     pending: Arc<Semaphore>,
     pending_max: u32,
+    ws_api: Arc<Semaphore>,
+    ws_api_max: u32,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -115,11 +116,14 @@ pub fn start<S: Shards>(
     let [public, ops] =
         [register(public, settings.listen, "server.listen")?, register(ops, config.ops.listen, "ops.listen")?];
     let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), store, settings.rest_weight_per_minute);
-    let docs = Docs::new(&catalogue, public.1, None);
     let pending_max = u32::try_from(settings.pending_max).unwrap_or(u32::MAX);
     let pending = Arc::new(Semaphore::new(pending_max as usize));
     let metrics = metrics::Server::new();
-    let door = public::Door::new(settings, rest, docs, shards, metrics.clone(), Arc::clone(&pending), watched.clone());
+    let ws_api_max = u32::try_from(config.ws_api.connections_max).unwrap_or(u32::MAX);
+    let ws_api = Arc::new(Semaphore::new(ws_api_max as usize));
+    let places = public::Places { pending: Arc::clone(&pending), ws_api: Arc::clone(&ws_api) };
+    let door =
+        public::Door::new(config, Arc::clone(&catalogue), rest, shards, metrics.clone(), places, watched.clone());
     let ops_door = ops::Door::new(catalogue, views, prometheus.clone(), watched.clone());
     let addresses = [public.1, ops.1];
     let tasks = vec![
@@ -129,7 +133,7 @@ pub fn start<S: Shards>(
     ];
     let [public, ops] = addresses;
     tracing::info!(%public, %ops, "doors are open");
-    Ok(Server { public, ops, phase, pending, pending_max, tasks })
+    Ok(Server { public, ops, phase, pending, pending_max, ws_api, ws_api_max, tasks })
 }
 
 impl Server {
@@ -155,7 +159,11 @@ impl Server {
     /// Closes both doors and waits for open requests, a few seconds at most.
     pub async fn shutdown(self) {
         self.phase.send_replace(Phase::Closed);
-        let all = self.pending.acquire_many(self.pending_max);
+        let all = async {
+            // An error would mean that a semaphore is closed, which neither ever is.
+            let _ = self.pending.acquire_many(self.pending_max).await;
+            let _ = self.ws_api.acquire_many(self.ws_api_max).await;
+        };
         if tokio::time::timeout(SHUTDOWN_PATIENCE, all).await.is_err() {
             tracing::warn!("some requests did not end in time and are cut");
         }

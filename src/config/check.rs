@@ -15,7 +15,7 @@ const RESERVED: [&str; 14] = [
 pub const EMBEDDED: &str = "embedded";
 
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, session, ring, engine, intake, exchange, .. } = config;
+    let Config { server, session, ws_api, ring, engine, intake, exchange, .. } = config;
     range("server.shards", server.shards, 0, 64)?;
     range("server.backlog", server.backlog, 1, i32::MAX)?;
     range("server.handshake_timeout_ms", server.handshake_timeout_ms, 100, 600_000)?;
@@ -26,10 +26,14 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("session.ping_interval_ms", session.ping_interval_ms, 10, 86_400_000)?;
     range("session.pong_timeout_ms", session.pong_timeout_ms, session.ping_interval_ms, 86_400_000)?;
     range("session.lifetime_ms", session.lifetime_ms, 100, 366 * 86_400_000)?;
+    range("session.lifetime_jitter_ms", session.lifetime_jitter_ms.into(), 0, session.lifetime_ms.min(86_400_000))?;
     range("session.message_bytes_max", session.message_bytes_max, 1024, 1 << 24)?;
     range("session.unknown_bytes_max", session.unknown_bytes_max, 0, 1 << 24)?;
     range("session.outbox_bytes_max", session.outbox_bytes_max, 4096, 1 << 30)?;
     range("session.close_timeout_ms", session.close_timeout_ms, 10, 60_000)?;
+    range("ws_api.connections_max", ws_api.connections_max, 0, 65_536)?;
+    range("ws_api.message_bytes_max", ws_api.message_bytes_max, 1024, 1 << 24)?;
+    range("ws_api.write_timeout_ms", ws_api.write_timeout_ms, 100, 600_000)?;
     range("delivery.flush_delay_ms_max", config.delivery.flush_delay_ms_max, 0, 1000)?;
     range("ring.slots", ring.slots, 64, 1 << 20)?;
     if !ring.slots.is_power_of_two() {

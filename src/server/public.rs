@@ -26,8 +26,9 @@ use super::{
     limits::Allowance,
     listen, reached,
     rewind::Rewind,
+    ws_api::{self, Api},
 };
-use crate::{clock, config, metrics};
+use crate::{clock, config::Config, market::Catalogue, metrics};
 
 mod respond;
 
@@ -52,11 +53,13 @@ const CLOSE_TRY_AGAIN_LATER: [u8; 4] = [0x88, 0x02, 0x03, 0xF5];
 
 /// What every connection of the public door shares.
 pub(super) struct Door<S> {
-    rest: Rest,
+    rest: Arc<Rest>,
+    api: Arc<Api>,
     docs: Docs,
+    catalogue: Arc<Catalogue>,
     shards: Arc<S>,
     connects: Allowance,
-    weight: Allowance,
+    weight: Arc<Allowance>,
     weight_most: u32,
     handshake_timeout: Duration,
     request_bytes_max: usize,
@@ -66,23 +69,44 @@ pub(super) struct Door<S> {
     phase: watch::Receiver<Phase>,
 }
 
+/// How many connections there may be of those that stay with the doors.
+pub(super) struct Places {
+    /// In the handshake or in REST.
+    pub(super) pending: Arc<Semaphore>,
+    /// At `/ws-api/v3`.
+    pub(super) ws_api: Arc<Semaphore>,
+}
+
+/// Where a WebSocket goes.
+enum Admitted<O> {
+    Shard(O),
+    Api(ws_api::Admitted),
+}
+
 impl<S: Shards> Door<S> {
     pub(super) fn new(
-        settings: &config::Server,
+        config: &Config,
+        catalogue: Arc<Catalogue>,
         rest: Rest,
-        docs: Docs,
         shards: Arc<S>,
         metrics: metrics::Server,
-        pending: Arc<Semaphore>,
+        places: Places,
         phase: watch::Receiver<Phase>,
     ) -> Self {
+        let settings = &config.server;
         let allowance = |most, window| Allowance::new(most, window, settings.exempt_loopback);
+        let rest = Arc::new(rest);
+        let weight = Arc::new(allowance(settings.rest_weight_per_minute, WEIGHT_WINDOW));
+        let Places { pending, ws_api } = places;
+        let (api_rest, api_weight) = (Arc::clone(&rest), Arc::clone(&weight));
         Self {
             rest,
-            docs,
+            api: Arc::new(Api::new(config, api_rest, api_weight, ws_api, phase.clone(), metrics.clone())),
+            docs: Docs::new(&catalogue, settings.listen, None),
+            catalogue,
             shards,
             connects: allowance(settings.connects_per_five_minutes, CONNECTS_WINDOW),
-            weight: allowance(settings.rest_weight_per_minute, WEIGHT_WINDOW),
+            weight,
             weight_most: settings.rest_weight_per_minute,
             handshake_timeout: Duration::from_millis(settings.handshake_timeout_ms),
             request_bytes_max: settings.request_bytes_max,
@@ -200,7 +224,7 @@ fn admission<S: Shards>(
     door: &Door<S>,
     peer: SocketAddr,
     target: &str,
-) -> Result<S::Opening, (Rejection, Option<u64>)> {
+) -> Result<Admitted<S::Opening>, (Rejection, Option<u64>)> {
     let now = clock::now();
     if let Err(exhausted) = door.connects.check(peer.ip(), now) {
         metrics::Server::refused("connects");
@@ -208,32 +232,50 @@ fn admission<S: Shards>(
         return Err((rejection, Some(exhausted.retry_after_s)));
     }
     door.connects.spend(peer.ip(), 1, now);
-    door.shards.opening(target).map_err(|rejection| {
+    let refused = |rejection| {
         metrics::Server::refused("path");
         (rejection, None)
-    })
+    };
+    match ws_api::Opening::read(target, &door.catalogue) {
+        Some(opening) => door.api.admit(opening.map_err(refused)?, peer).map(Admitted::Api),
+        None => door.shards.opening(target).map(Admitted::Shard).map_err(refused),
+    }
 }
 
 async fn upgrade<S: Shards>(
-    door: &Door<S>,
+    door: &Arc<Door<S>>,
     mut stream: TcpStream,
     early: Bytes,
     peer: SocketAddr,
     target: &str,
     handshake: &Handshake,
 ) {
-    let opening = match admission(door, peer, target) {
-        Ok(opening) => opening,
+    let admitted = match admission(door, peer, target) {
+        Ok(admitted) => admitted,
         Err((rejection, retry_after_s)) => return refuse(stream, &rejection, retry_after_s).await,
     };
     let written = timeout(door.handshake_timeout, stream.write_all(&respond::switching(handshake))).await;
     if matches!(written, Ok(Ok(()))) {
-        hand_over(door, stream, early, opening, peer);
+        hand_over(door, stream, early, admitted, peer);
     }
 }
 
-/// Gives an upgraded socket to the shards.
-fn hand_over<S: Shards>(door: &Door<S>, stream: TcpStream, early: Bytes, opening: S::Opening, peer: SocketAddr) {
+/// Gives an upgraded socket to whom it is for.
+fn hand_over<S: Shards>(
+    door: &Door<S>,
+    stream: TcpStream,
+    early: Bytes,
+    admitted: Admitted<S::Opening>,
+    peer: SocketAddr,
+) {
+    let opening = match admitted {
+        Admitted::Shard(opening) => opening,
+        Admitted::Api(admitted) => {
+            door.metrics.upgrades.increment(1);
+            tokio::spawn(Arc::clone(&door.api).serve(stream, early, admitted, peer));
+            return;
+        }
+    };
     let Ok(socket) = stream.into_std() else { return };
     match door.shards.admit(socket, early, opening, peer) {
         Ok(()) => door.metrics.upgrades.increment(1),
@@ -326,7 +368,7 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
     let response = respond::rest(door, peer, request.method().as_str(), &target, time_unit);
     let response = match response {
         Some(response) => response,
-        None if door.shards.opening(&target).is_ok() => {
+        None if is_websocket(door, &target) => {
             let body = "this is a WebSocket address".to_owned();
             respond::rejected(&Rejection { status: 426, body }, None)
         }
@@ -334,6 +376,11 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
     };
     metrics::Server::answered(response.status().as_u16());
     response
+}
+
+/// Whether `target` is an address that a handshake would be accepted at.
+fn is_websocket<S: Shards>(door: &Door<S>, target: &str) -> bool {
+    door.shards.opening(target).is_ok() || ws_api::Opening::read(target, &door.catalogue).is_some()
 }
 
 /// Answers 101 through hyper and hands the socket over when hyper lets go of it.
@@ -344,8 +391,8 @@ fn upgrade_later<S: Shards>(
     target: &str,
     handshake: &Handshake,
 ) -> Response<Full<Bytes>> {
-    let opening = match admission(door, peer, target) {
-        Ok(opening) => opening,
+    let admitted = match admission(door, peer, target) {
+        Ok(admitted) => admitted,
         Err((rejection, retry_after_s)) => return respond::rejected(&rejection, retry_after_s),
     };
     let upgraded = hyper::upgrade::on(request);
@@ -355,7 +402,7 @@ fn upgrade_later<S: Shards>(
         let parts = upgraded.downcast::<TokioIo<Rewind>>().expect("serve_http wraps exactly this");
         let (early, stream) = parts.io.into_inner().into_parts();
         let early = if early.is_empty() { parts.read_buf } else { [parts.read_buf, early].concat().into() };
-        hand_over(&door, stream, early, opening, peer);
+        hand_over(&door, stream, early, admitted, peer);
     });
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -28,6 +28,7 @@ fn limits() -> Limits {
         ping_interval_ms: 20_000,
         pong_timeout_ms: 60_000,
         lifetime_ms: 86_400_000,
+        lifetime_jitter_ms: 0,
         unknown_bytes_max: 65_536,
     }
 }
@@ -46,7 +47,7 @@ impl Client {
         let opening = opening(url, &catalogue).unwrap();
         let mut effects = Effects::default();
         let session =
-            Session::open(&opening, &Context { catalogue: &catalogue, limits: &limits, now: NOW }, &mut effects);
+            Session::open(&opening, 0, &Context { catalogue: &catalogue, limits: &limits, now: NOW }, &mut effects);
         Self { catalogue, limits, session, effects }
     }
 

@@ -27,3 +27,4 @@ mod storm;
 mod tidy;
 mod venue_captures;
 mod venue_client;
+mod ws_api;

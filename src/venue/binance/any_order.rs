@@ -8,8 +8,8 @@ use simd_json::{
 
 use crate::{
     market::{
-        AggTrade, Best, BookDiff, BookSnapshot, Decimals, Event, EventKind, Events, InstrumentId, Kline, Level,
-        MiniTicker, Nanos, Price, Quantity, Series, Span, Ticker, Trade, UpdateIds, Volume,
+        AggTrade, AveragePrice, Best, BookDiff, BookSnapshot, Decimals, Event, EventKind, Events, InstrumentId, Kline, Level,
+        MiniTicker, Nanos, Price, Quantity, ReferencePrice, Series, Span, Ticker, Trade, UpdateIds, Volume,
     },
     normalise::{Refusal, Symbols, signed, unsigned, wide},
 };
@@ -50,7 +50,7 @@ pub(super) fn snapshot(
     Ok(())
 }
 
-/// Reads the body of `/api/v3/historicalTrades`.
+/// Reads the body of `/api/v3/historicalTrades` or `/api/v3/trades`.
 pub(super) fn trades(
     instrument: InstrumentId,
     decimals: Decimals,
@@ -74,24 +74,44 @@ pub(super) fn trades(
     Ok(())
 }
 
+/// Reads the body of `/api/v3/aggTrades`.
+pub(super) fn agg_trades(
+    instrument: InstrumentId,
+    decimals: Decimals,
+    root: Value<'_, '_>,
+    events: &mut Events,
+) -> Result<(), Refusal> {
+    if root.as_object().is_some_and(|object| is_error(&object)) {
+        return Err(Refusal::VenueError);
+    }
+    for element in root.as_array().ok_or(Refusal::Malformed)?.iter() {
+        let fields = Fields { object: &element.as_object().ok_or(Refusal::Malformed)?, decimals };
+        events.list.push(Event { instrument, time: None, kind: EventKind::AggTrade(fields.agg_trade()?) });
+    }
+    Ok(())
+}
+
 fn payload(symbols: &Symbols, object: &Object<'_, '_>, events: &mut Events) -> Result<(), Refusal> {
     let Some(kind) = object.get("e") else { return nameless(symbols, object, events) };
-    let read = match kind.as_str().ok_or(Refusal::Malformed)? {
+    let kind = kind.as_str().ok_or(Refusal::Malformed)?;
+    let read = match kind {
         "depthUpdate" => depth_update,
         "trade" => trade,
         "aggTrade" => agg_trade,
         "kline" => kline,
         "24hrTicker" => ticker,
         "24hrMiniTicker" => mini_ticker,
+        "avgPrice" => average_price,
+        "referencePrice" => reference_price,
+        "blockTrade" => block_trade,
         // Documented, and nothing to us: the farewell is noticed by whoever owns the connection.
-        "serverShutdown" | "avgPrice" | "referencePrice" | "blockTrade" | "1hTicker" | "4hTicker" | "1dTicker" => {
-            return Ok(());
-        }
+        "serverShutdown" | "1hTicker" | "4hTicker" | "1dTicker" => return Ok(()),
         _ => return Err(Refusal::UnknownMessage),
     };
     let (instrument, decimals) = symbols.find(text(object, "s")?.as_bytes())?;
     let fields = Fields { object, decimals };
-    let time = Some(fields.time("E")?);
+    // Reference prices alone have none (binance.md section 4.12).
+    let time = if kind == "referencePrice" { None } else { Some(fields.time("E")?) };
     if let Some(kind) = read(&fields, events)? {
         events.list.push(Event { instrument, time, kind });
     }
@@ -115,7 +135,7 @@ fn nameless(symbols: &Symbols, object: &Object<'_, '_>, events: &mut Events) -> 
 }
 
 /// `{"error":{..},"id":1}` on the wire, `{"code":-1121,"msg":".."}` in REST and in the documentation.
-fn is_error(object: &Object<'_, '_>) -> bool {
+pub(super) fn is_error(object: &Object<'_, '_>) -> bool {
     object.get("error").is_some_and(|error| !error.is_null())
         || (object.get("code").is_some() && object.get("msg").is_some())
 }
@@ -131,25 +151,30 @@ fn depth_update(fields: &Fields<'_, '_, '_>, events: &mut Events) -> Said {
 }
 
 fn trade(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
-    Ok(Some(EventKind::Trade(Trade {
-        id: fields.integer("t")?,
-        price: fields.price("p")?,
-        quantity: fields.quantity("q")?,
-        time: fields.time("T")?,
-        buyer_is_maker: fields.boolean("m")?,
-    })))
+    Ok(Some(EventKind::Trade(fields.trade()?)))
+}
+
+fn block_trade(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
+    Ok(Some(EventKind::BlockTrade(fields.trade()?)))
 }
 
 fn agg_trade(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
-    Ok(Some(EventKind::AggTrade(AggTrade {
-        id: fields.integer("a")?,
-        price: fields.price("p")?,
-        quantity: fields.quantity("q")?,
-        first_id: fields.integer("f")?,
-        last_id: fields.integer("l")?,
-        time: fields.time("T")?,
-        buyer_is_maker: fields.boolean("m")?,
+    Ok(Some(EventKind::AggTrade(fields.agg_trade()?)))
+}
+
+fn average_price(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
+    let minutes = fields.text("i")?.strip_suffix('m').and_then(|minutes| minutes.parse().ok());
+    Ok(Some(EventKind::AveragePrice(AveragePrice {
+        minutes: minutes.ok_or(Refusal::Malformed)?,
+        price: fields.price("w")?,
+        last_trade: fields.time("T")?,
     })))
+}
+
+fn reference_price(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
+    let is_null = fields.object.get("r").is_some_and(|price| price.is_null());
+    let price = if is_null { None } else { Some(fields.price("r")?) };
+    Ok(Some(EventKind::ReferencePrice(ReferencePrice { price, time: fields.time("t")? })))
 }
 
 fn kline(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
@@ -240,6 +265,28 @@ impl<'input> Fields<'_, '_, 'input> {
         volume(self.text(key)?, self.decimals.quote)
     }
 
+    fn trade(&self) -> Result<Trade, Refusal> {
+        Ok(Trade {
+            id: self.integer("t")?,
+            price: self.price("p")?,
+            quantity: self.quantity("q")?,
+            time: self.time("T")?,
+            buyer_is_maker: self.boolean("m")?,
+        })
+    }
+
+    fn agg_trade(&self) -> Result<AggTrade, Refusal> {
+        Ok(AggTrade {
+            id: self.integer("a")?,
+            price: self.price("p")?,
+            quantity: self.quantity("q")?,
+            first_id: self.integer("f")?,
+            last_id: self.integer("l")?,
+            time: self.time("T")?,
+            buyer_is_maker: self.boolean("m")?,
+        })
+    }
+
     fn best(&self) -> Result<Best, Refusal> {
         Ok(Best {
             update_id: self.integer("u")?,
@@ -279,7 +326,7 @@ fn text<'input>(object: &Object<'_, 'input>, key: &str) -> Result<&'input str, R
     object.get(key).and_then(|value| value.into_string()).ok_or(Refusal::Malformed)
 }
 
-fn volume(text: &str, decimals: u8) -> Result<Volume, Refusal> {
+pub(super) fn volume(text: &str, decimals: u8) -> Result<Volume, Refusal> {
     match wide(text.as_bytes(), decimals)? {
         volume if volume >= 0 => Ok(Volume(volume)),
         _ => Err(Refusal::Number),
