@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Config, ConfigError, Venue};
+use super::{Config, ConfigError, Sbe, Venue, api_key::KEY_BYTES_MAX};
 use crate::topic::VENUES_MAX;
 
 /// Names of ours in paths: a venue that took one could not be reached.
@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("server.handshake_timeout_ms", server.handshake_timeout_ms, 100, 600_000)?;
     range("server.request_bytes_max", server.request_bytes_max, 1024, 1 << 20)?;
     range("server.pending_max", server.pending_max, 1, 1 << 20)?;
+    sbe(&config.sbe)?;
     range("session.streams_max", session.streams_max, 1, 65_536)?;
     range("session.messages_burst", session.messages_burst, 1, 1 << 20)?;
     range("session.ping_interval_ms", session.ping_interval_ms, 10, 86_400_000)?;
@@ -57,6 +58,17 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     log_level(&config.log.level)?;
     venues(&config.venues)
 }
+
+/// A wrong key is named by its place: it may be a right one with a blank too many.
+fn sbe(sbe: &Sbe) -> Result<(), ConfigError> {
+    range("sbe.api_keys", sbe.api_keys.len(), 0, API_KEYS_MAX)?;
+    let Some(at) = sbe.api_keys.iter().position(|key| !key.is_legal()) else { return Ok(()) };
+    let expected = format!("a key has to be 1 to {KEY_BYTES_MAX} printable ASCII characters without blanks");
+    Err(out_of_range("sbe.api_keys", format_args!("wrong in place {}", at + 1), expected))
+}
+
+/// All of them are looked at in each handshake.
+const API_KEYS_MAX: usize = 10_000;
 
 /// A word that is no level would be read as the name of a room, and everything else would fall silent.
 fn log_level(text: &str) -> Result<(), ConfigError> {

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import websockets
@@ -18,8 +19,6 @@ SYMBOL, OTHER = "BTCUSDT", "ETHUSDT"
 STANDARD = pathlib.Path(os.environ["TICKCAST_NODE_MODULES"]) / "@asyncapi/specs/schemas/3.0.0.json"
 # The simulated exchange has none, and what a venue does not send is not made up.
 NEVER_SENT = {"blockTrade"}
-# Candles of a second are the only ones that end while we look.
-ENOUGH = 2
 
 
 def fetch(path, headers=None):
@@ -68,8 +67,8 @@ class Schema:
             if Draft202012Validator({**choice, "components": self.doc["components"]}).is_valid(value):
                 self.demand_order(value, choice, what)
         if isinstance(value, dict) and "properties" in schema:
-            wire = [key for key in value if key in schema["required"]]
-            order = [key for key in schema["required"] if key in value]
+            wire = [key for key in value if key in schema.get("required", ())]
+            order = [key for key in schema.get("required", ()) if key in value]
             market.demand(wire == order, f"{what}: keys in the order {wire}, not {order}")
             for key, part in schema["properties"].items():
                 if key in value:

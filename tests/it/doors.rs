@@ -303,10 +303,14 @@ fn connections_per_address_are_limited() {
 #[test]
 fn a_port_in_use_is_an_error_that_says_the_way_out() {
     let house = House::new();
-    for key in ["server.listen", "ops.listen"] {
+    for key in ["server.listen", "ops.listen", "sbe.listen"] {
         let mut second = config();
-        let taken = if key == "server.listen" { house.public } else { house.ops };
-        *(if key == "server.listen" { &mut second.server.listen } else { &mut second.ops.listen }) = taken;
+        let taken = if key == "ops.listen" { house.ops } else { house.public };
+        match key {
+            "server.listen" => second.server.listen = taken,
+            "ops.listen" => second.ops.listen = taken,
+            _ => second.sbe.listen = Some(taken),
+        }
         let error = House::with(&second).err().expect("the port is taken");
         let text = error.to_string();
         assert_eq!((error.address, error.key), (taken, key));

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     market::VenueId,
     server::rest::Endpoint,
-    topic::{Array, Cadence, Channel, StreamName, Topic},
+    topic::{Array, Cadence, Channel, Encoding, StreamName, Topic},
 };
 
 fn catalogue() -> Catalogue {
@@ -75,7 +75,7 @@ fn every_stream_is_described_and_every_described_stream_is_served() {
     let catalogue = catalogue();
     let mut seen = BTreeSet::new();
     for name in described(false) {
-        match StreamName::parse(&name, VenueId(0), &catalogue) {
+        match StreamName::parse(&name, VenueId(0), &catalogue, Encoding::Json) {
             StreamName::Known(topic) => match topic.topic() {
                 Topic::Instrument(_, channel) => assert!(seen.insert((0, channel.index(), name))),
                 Topic::Venue(_, array) => assert!(seen.insert((1, array.index(), name))),
@@ -93,6 +93,21 @@ fn every_stream_is_described_and_every_described_stream_is_served() {
     for array in Array::ALL {
         assert!(is_seen(1, array.index()), "{array:?} is not described");
     }
+}
+
+#[test]
+fn every_stream_of_sbe_is_described_and_nothing_else() {
+    let catalogue = catalogue();
+    let topics: BTreeSet<_> = described(true)
+        .iter()
+        .map(|name| match StreamName::parse(name, VenueId(0), &catalogue, Encoding::Sbe) {
+            StreamName::Known(topic) => topic.channel().expect("of an instrument").index(),
+            other => panic!("{name} is described and {other:?}"),
+        })
+        .collect();
+    let brisk = Channel::PartialDepth(20, Cadence::Brisk);
+    let all = [Channel::Trade, Channel::BookTicker, brisk, Channel::Depth(Cadence::Swift)];
+    assert_eq!(topics, all.map(Channel::index).into());
 }
 
 #[test]
@@ -216,6 +231,9 @@ fn the_page_loads_nothing_from_elsewhere() {
     let page = docs().at("/docs", Called::default()).expect("it is served");
     let text = String::from_utf8(page.body.to_vec()).expect("UTF-8");
     assert!(page.content_type.starts_with("text/html"));
-    assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("src="), "the page is on its own");
+    assert!(
+        !text.contains("http://") && !text.contains("https://") && !text.contains("src="),
+        "the page is on its own"
+    );
     assert!(docs().at("/docs/", Called::default()).is_some() && docs().at("/docs/x", Called::default()).is_none());
 }

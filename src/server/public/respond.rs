@@ -56,7 +56,9 @@ pub(super) fn rejected(rejection: &Rejection, retry_after_s: Option<u64>) -> Res
     *response.status_mut() = StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::BAD_REQUEST);
     let headers = response.headers_mut();
     open_to_browsers(headers);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
+    let is_json = rejection.body.starts_with('{');
+    let content_type = if is_json { "application/json;charset=UTF-8" } else { "text/plain;charset=UTF-8" };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Some(seconds) = retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
