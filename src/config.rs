@@ -30,6 +30,7 @@ pub struct Config {
     pub ring: Ring,
     pub engine: Engine,
     pub intake: Intake,
+    pub store: Store,
     pub log: Log,
     pub exchange: Exchange,
     pub venues: Vec<Venue>,
@@ -133,6 +134,19 @@ pub struct Intake {
     pub lifetime_ms: u64,
     pub frame_bytes_max: usize,
     pub rest_weight_percent: u32,
+}
+
+/// The history that is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Store {
+    pub path: String,
+    pub bytes_max: u64,
+    pub commit_interval_ms: u64,
+    pub second_rows_max: u64,
+    pub minute_rows_max: u64,
+    pub rows_max: u64,
+    pub trades_max: u64,
 }
 
 /// What is logged.

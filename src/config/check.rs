@@ -14,6 +14,9 @@ const RESERVED: [&str; 14] = [
 /// The address of a venue that the simulated exchange inside this process stands in for.
 pub const EMBEDDED: &str = "embedded";
 
+/// A hundred years of hours, or nineteen of minutes.
+const STORE_ROWS_MAX: u64 = 10_000_000;
+
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let Config { server, session, ws_api, ring, engine, intake, exchange, .. } = config;
     range("server.shards", server.shards, 0, 64)?;
@@ -54,6 +57,13 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("intake.lifetime_ms", intake.lifetime_ms, 1000, 366 * 86_400_000)?;
     range("intake.frame_bytes_max", intake.frame_bytes_max, 1 << 16, 1 << 30)?;
     range("intake.rest_weight_percent", intake.rest_weight_percent, 1, 100)?;
+    let store = &config.store;
+    range("store.bytes_max", store.bytes_max, 1 << 20, 1 << 50)?;
+    range("store.commit_interval_ms", store.commit_interval_ms, 10, 60_000)?;
+    range("store.second_rows_max", store.second_rows_max, 1, STORE_ROWS_MAX)?;
+    range("store.minute_rows_max", store.minute_rows_max, 1, STORE_ROWS_MAX)?;
+    range("store.rows_max", store.rows_max, 1, STORE_ROWS_MAX)?;
+    range("store.trades_max", store.trades_max, 1, 1_000_000)?;
     range("exchange.rate", exchange.rate, 1, 1_000_000)?;
     log_level(&config.log.level)?;
     venues(&config.venues)
