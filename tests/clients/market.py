@@ -41,6 +41,12 @@ def wait_for_books(symbols):
     until(f"books of {symbols}", lambda: all(map(is_served, symbols)))
 
 
+def wait_for_history(symbol, minutes=120):
+    """Until candles reach back: a server that has just started fetches them from the venue."""
+    if IS_LIVE:
+        until(f"{minutes} minutes of candles", lambda: len(get(f"klines?symbol={symbol}&interval=1m&limit=1000")) >= minutes)
+
+
 def is_served(symbol):
     try:
         return depth(symbol, 5)["bids"] and get(f"trades?symbol={symbol}&limit=1")

@@ -27,6 +27,8 @@ CHECKS = {
     "python_binance_check.py": ["live", "recording"],
     "official_sdk_check.py": ["live", "recording"],
     "node_check.mjs": ["live", "recording"],
+    "candles_check.py": ["live"],
+    "description_check.py": ["live", "recording"],
     "snippet.py": ["live"],
     "page_check.mjs": ["live"],
 }
@@ -74,7 +76,7 @@ def run(program, installed, recording, check, market):
     script = installed / check if check.endswith(".mjs") else HERE / check
     command = [sys.executable, str(HERE / "rig.py"), str(program), source, "--", *tool, str(script)]
     began = time.monotonic()
-    told = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(HERE))
+    told = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(HERE), TICKCAST_NODE_MODULES=str(installed / "node_modules"))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=told, start_new_session=True)
     try:
         output, _ = process.communicate(timeout=PATIENCE_S)

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     market::VenueId,
+    server::rest::Endpoint,
     topic::{Array, Cadence, Channel, Encoding, StreamName, Topic},
 };
 
@@ -92,6 +93,51 @@ fn every_stream_is_described_and_every_described_stream_is_served() {
     for array in Array::ALL {
         assert!(is_seen(1, array.index()), "{array:?} is not described");
     }
+}
+
+#[test]
+fn every_stream_of_sbe_is_described_and_nothing_else() {
+    let catalogue = catalogue();
+    let topics: BTreeSet<_> = described(true)
+        .iter()
+        .map(|name| match StreamName::parse(name, VenueId(0), &catalogue, Encoding::Sbe) {
+            StreamName::Known(topic) => topic.channel().expect("of an instrument").index(),
+            other => panic!("{name} is described and {other:?}"),
+        })
+        .collect();
+    let brisk = Channel::PartialDepth(20, Cadence::Brisk);
+    let all = [Channel::Trade, Channel::BookTicker, brisk, Channel::Depth(Cadence::Swift)];
+    assert_eq!(topics, all.map(Channel::index).into());
+}
+
+#[test]
+fn every_endpoint_is_described_with_its_parameters_and_nothing_else() {
+    let document = document("/docs/openapi.json", Called::default());
+    let described: BTreeMap<_, _> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .iter()
+        .map(|(path, item)| {
+            let parameters = item["get"]["parameters"].as_array().expect("parameters").iter();
+            let names: BTreeSet<_> = parameters
+                .map(|it| document.pointer(&it["$ref"].as_str().expect("a reference")[1..]).expect("it is there"))
+                .filter(|parameter| parameter["in"] == "query")
+                .map(|parameter| parameter["name"].as_str().expect("a name").to_owned())
+                .collect();
+            (path.clone(), names)
+        })
+        .collect();
+    let served: BTreeMap<_, _> = Endpoint::all()
+        .map(|it| (format!("/api/v3/{}", it.path()), it.parameters().iter().map(|&name| name.to_owned()).collect()))
+        .collect();
+    assert_eq!(described, served);
+}
+
+#[test]
+fn methods_of_the_ws_api_are_those_of_the_table() {
+    let document = asyncapi();
+    let methods = texts(&document["components"]["schemas"]["ApiRequest"]["properties"]["method"]["enum"]);
+    assert_eq!(methods, Endpoint::all().map(Endpoint::method).collect::<Vec<_>>());
 }
 
 #[test]
