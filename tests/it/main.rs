@@ -21,6 +21,7 @@ mod recorded_sessions;
 mod recording;
 mod replay;
 mod rest;
+mod sbe;
 mod sim;
 mod soak;
 mod storm;
