@@ -11,19 +11,31 @@ use crate::{
         AggTrade, AveragePrice, Best, BookDiff, BookSnapshot, Decimals, Event, EventKind, Events, InstrumentId, Kline, Level,
         MiniTicker, Nanos, Price, Quantity, ReferencePrice, Series, Span, Ticker, Trade, UpdateIds, Volume,
     },
-    normalise::{Refusal, Symbols, signed, unsigned, wide},
+    normalise::{Refusal, Symbols, nearest, signed, unsigned, wide},
 };
 
 /// Digits after the point of `P`, whatever the symbol.
 const PERCENT_DECIMALS: u8 = 3;
 
-/// Reads a frame, wrapped or raw.
+/// Reads a frame, wrapped or raw. Of a list, as the `@arr` streams have it, what is of other instruments is passed.
 pub(super) fn frame(symbols: &Symbols, root: Value<'_, '_>, events: &mut Events) -> Result<(), Refusal> {
-    let object = root.as_object().ok_or(Refusal::UnknownMessage)?;
-    match (object.get("stream"), object.get("data")) {
-        (Some(_), Some(data)) => payload(symbols, &data.as_object().ok_or(Refusal::UnknownMessage)?, events),
-        _ => payload(symbols, &object, events),
+    let said = match root.as_object() {
+        Some(object) => match (object.get("stream"), object.get("data")) {
+            (Some(_), Some(data)) => data,
+            _ => return payload(symbols, &object, events),
+        },
+        None => root,
+    };
+    if let Some(object) = said.as_object() {
+        return payload(symbols, &object, events);
     }
+    for element in said.as_array().ok_or(Refusal::UnknownMessage)?.iter() {
+        match payload(symbols, &element.as_object().ok_or(Refusal::UnknownMessage)?, events) {
+            Ok(()) | Err(Refusal::UnknownInstrument) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(())
 }
 
 /// Reads the body of `/api/v3/depth`.
@@ -104,14 +116,16 @@ fn payload(symbols: &Symbols, object: &Object<'_, '_>, events: &mut Events) -> R
         "avgPrice" => average_price,
         "referencePrice" => reference_price,
         "blockTrade" => block_trade,
+        // Spot has no such name on it, its derivatives have.
+        "bookTicker" => best,
         // Documented, and nothing to us: the farewell is noticed by whoever owns the connection.
         "serverShutdown" | "1hTicker" | "4hTicker" | "1dTicker" => return Ok(()),
         _ => return Err(Refusal::UnknownMessage),
     };
     let (instrument, decimals) = symbols.find(text(object, "s")?.as_bytes())?;
     let fields = Fields { object, decimals };
-    // Reference prices alone have none (binance.md section 4.12).
-    let time = if kind == "referencePrice" { None } else { Some(fields.time("E")?) };
+    // These have none (binance.md sections 4.8 and 4.12).
+    let time = if matches!(kind, "referencePrice" | "bookTicker") { None } else { Some(fields.time("E")?) };
     if let Some(kind) = read(&fields, events)? {
         events.list.push(Event { instrument, time, kind });
     }
@@ -162,11 +176,15 @@ fn agg_trade(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
     Ok(Some(EventKind::AggTrade(fields.agg_trade()?)))
 }
 
+fn best(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
+    Ok(Some(EventKind::Best(fields.best()?)))
+}
+
 fn average_price(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
     let minutes = fields.text("i")?.strip_suffix('m').and_then(|minutes| minutes.parse().ok());
     Ok(Some(EventKind::AveragePrice(AveragePrice {
         minutes: minutes.ok_or(Refusal::Malformed)?,
-        price: fields.price("w")?,
+        price: fields.mean("w")?,
         last_trade: fields.time("T")?,
     })))
 }
@@ -212,8 +230,8 @@ fn ticker(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
     Ok(Some(EventKind::Ticker(Ticker {
         mini: fields.mini()?,
         change: Price(signed(fields.text("p")?.as_bytes(), fields.decimals.price)?),
-        change_percent: signed(fields.text("P")?.as_bytes(), PERCENT_DECIMALS)?,
-        weighted_average: fields.price("w")?,
+        change_percent: nearest(fields.text("P")?.as_bytes(), PERCENT_DECIMALS)?,
+        weighted_average: fields.mean("w")?,
         previous_close: fields.price("x")?,
         last_quantity: fields.quantity("Q")?,
         bid: Level { price: fields.price("b")?, quantity: fields.quantity("B")? },
@@ -251,6 +269,14 @@ impl<'input> Fields<'_, '_, 'input> {
 
     fn price(&self, key: &str) -> Result<Price, Refusal> {
         unsigned(self.text(key)?.as_bytes(), self.decimals.price).map(Price)
+    }
+
+    /// What is worked out may come with more digits than prices have.
+    fn mean(&self, key: &str) -> Result<Price, Refusal> {
+        match nearest(self.text(key)?.as_bytes(), self.decimals.price)? {
+            mean if mean >= 0 => Ok(Price(mean)),
+            _ => Err(Refusal::Number),
+        }
     }
 
     fn quantity(&self, key: &str) -> Result<Quantity, Refusal> {

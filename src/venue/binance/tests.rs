@@ -1,3 +1,5 @@
+mod bodies;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -126,6 +128,7 @@ fn book_tickers_have_no_time() {
     for frame in [
         r#"{"stream":"btcusdt@bookTicker","data":{"u":100530416204,"s":"BTCUSDT","b":"86704.77000000","B":"4.67811000","a":"86704.79000000","A":"0.00384000"}}"#,
         r#"{"s":"BTCUSDT","A":"0.00384000","a":"86704.79","B":"4.67811","b":"86704.77","u":100530416204}"#,
+        r#"{"e":"bookTicker","u":100530416204,"s":"BTCUSDT","b":"86704.77","B":"4.67811","a":"86704.79","A":"0.00384","T":1789000000123,"E":1789000000124}"#,
     ] {
         assert_eq!(one(frame), Event { instrument: BTC, time: None, kind: expected }, "{frame}");
     }
@@ -237,6 +240,35 @@ fn day_statistics_short_and_long() {
 }
 
 #[test]
+fn lists_say_what_their_elements_say_about_instruments_of_ours() {
+    let of = |symbol: &str, close: u32| {
+        format!(r#"{{"e":"24hrMiniTicker","E":1789000000124,"s":"{symbol}","c":"{close}","o":"1","h":"9","l":"1","v":"1","q":"1"}}"#)
+    };
+    let list = format!("[{},{},{}]", of("ETHUSDT", 2), of("DOGEUSDT", 3), of("BTCUSDT", 4));
+    for frame in [list.clone(), format!(r#"{{"stream":"!miniTicker@arr","data":{list}}}"#)] {
+        let said: Vec<_> = decode(&frame).expect("documented").list.iter().map(|event| (event.instrument, event.kind)).collect();
+        let closes: Vec<_> = said
+            .iter()
+            .map(|(instrument, kind)| match kind {
+                EventKind::MiniTicker(ticker) => (*instrument, ticker.close),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(closes, [(ETH, Price(200_000_000)), (BTC, Price(400_000_000))]);
+    }
+    assert!(decode("[]").expect("an empty list").list.is_empty());
+    assert_eq!(decode(&list.replace("\"o\":\"1\"", "\"o\":1")).map(drop), Err(Refusal::Malformed));
+}
+
+#[test]
+fn worked_out_numbers_may_have_more_digits_than_prices() {
+    let frame = r#"{"e":"avgPrice","E":1,"s":"SHIBBIDR","i":"5m","w":"0.40151","T":1}"#;
+    let EventKind::AveragePrice(average) = one(frame).kind else { panic!("an average price") };
+    assert_eq!(average.price, Price(402));
+    assert_eq!(decode(&frame.replace("0.4", "-0.4")).map(drop), Err(Refusal::Number));
+}
+
+#[test]
 fn symbols_beyond_ascii_come_raw_or_escaped() {
     for symbol in ["币安人生USDT", r"\u5e01\u5b89\u4eba\u751fUSDT"] {
         let frame = format!(r#"{{"u":1,"s":"{symbol}","b":"1.00000000","B":"1.00000000","a":"2.00000000","A":"1.00000000"}}"#);
@@ -282,7 +314,9 @@ fn each_fault_has_its_reason() {
         (r#"{"u":1,"s":"DOGEUSDT","b":"1","B":"1","a":"2","A":"1"}"#, Refusal::UnknownInstrument),
         (r#"{"e":"novelty","E":1,"s":"BTCUSDT"}"#, Refusal::UnknownMessage),
         (r#"{"hello":"world"}"#, Refusal::UnknownMessage),
-        (r#"[]"#, Refusal::UnknownMessage),
+        (r#"[1]"#, Refusal::UnknownMessage),
+        (r#""text""#, Refusal::UnknownMessage),
+        (r#"{"stream":"x","data":null}"#, Refusal::UnknownMessage),
         (r#"{"stream":"x","data":[1]}"#, Refusal::UnknownMessage),
         (r#"{"u":1,"s":"BTCUSDT","b":"1","B":"1","a":"2"}"#, Refusal::Malformed),
         (r#"{"e":"trade","E":1,"s":"BTCUSDT","t":1.5,"p":"1","q":"1","T":1,"m":true}"#, Refusal::Malformed),
@@ -322,106 +356,6 @@ fn events_of_earlier_frames_stay() {
     let EventKind::BookDiff(second) = events.list[1].kind else { panic!("a diff") };
     assert_eq!(second.asks.of(&events.levels), [level(300_000_000, 400_000_000)]);
     assert_eq!(events.levels[0], level(100_000_000, 200_000_000));
-}
-
-#[test]
-fn whole_books_over_rest() {
-    for body in [
-        r#"{"lastUpdateId":1027024,"bids":[["4.00000000","431.00000000"]],"asks":[["4.00000200","12.00000000"],["5.00000000","1.00000000"]]}"#,
-        r#"{ "asks": [["4.000002","12"],["5","1"]], "bids": [["4","431"]], "lastUpdateId": 1027024 }"#,
-    ] {
-        let (mut decoder, mut events) = (Binance.decoder(Arc::new(catalogue()), VenueId(0)), Events::default());
-        decoder.snapshot(ETH, 1000, body.as_bytes(), &mut events).expect("documented");
-        let [Event { instrument: ETH, time: None, kind: EventKind::BookSnapshot(book) }] = events.list[..] else {
-            panic!("{:?}", events.list)
-        };
-        let BookSnapshot { last_id, bids, asks, checksum, limit } = book;
-        assert_eq!((last_id, checksum, limit), (Some(1_027_024), None, Some(1000)));
-        assert_eq!(bids.of(&events.levels), [level(400_000_000, 43_100_000_000)]);
-        assert_eq!(asks.of(&events.levels), [level(400_000_200, 1_200_000_000), level(500_000_000, 100_000_000)]);
-        let error = br#"{"code":-1003,"msg":"Too much request weight used."}"#;
-        assert_eq!(decoder.snapshot(ETH, 1000, error, &mut events), Err(Refusal::VenueError));
-        assert_eq!(decoder.snapshot(ETH, 1000, b"<html>", &mut events), Err(Refusal::Malformed));
-    }
-}
-
-#[test]
-fn lost_trades_over_rest() {
-    let (mut decoder, mut events) = (Binance.decoder(Arc::new(catalogue()), VenueId(0)), Events::default());
-    let body = br#"[{"id":28457,"price":"4.00000100","qty":"12.00000000","quoteQty":"48.000012","time":1499865549590,"isBuyerMaker":true,"isBestMatch":true},
-        {"isBuyerMaker":false,"time":1499865549591000,"qty":"1.00000000","price":"4.00000200","id":28458}]"#;
-    decoder.trades(BTC, body, &mut events).expect("documented");
-    let trade = |id, price, quantity, nanos, buyer_is_maker| Event {
-        instrument: BTC,
-        time: None,
-        kind: EventKind::Trade(Trade {
-            id,
-            price: Price(price),
-            quantity: Quantity(quantity),
-            time: Nanos(nanos),
-            buyer_is_maker,
-        }),
-    };
-    let expected = [
-        trade(28457, 400_000_100, 1_200_000_000, 1_499_865_549_590_000_000, true),
-        trade(28458, 400_000_200, 100_000_000, 1_499_865_549_591_000_000, false),
-    ];
-    assert_eq!(events.list, expected);
-    assert_eq!(decoder.trades(BTC, br#"{"code":-2014,"msg":"API-key format invalid."}"#, &mut events), Err(Refusal::VenueError));
-    assert_eq!(decoder.trades(BTC, br#"{"id":1}"#, &mut events), Err(Refusal::Malformed));
-}
-
-#[test]
-fn aggregate_trades_over_rest() {
-    let (mut decoder, mut events) = (Binance.decoder(Arc::new(catalogue()), VenueId(0)), Events::default());
-    let body = br#"[{"a":26129,"p":"0.01633102","q":"4.70443515","f":27781,"l":27783,"T":1498793709153,"m":true,"M":true},
-        {"M":true,"m":false,"T":1498793709154000,"l":27784,"f":27784,"q":"1.00000000","p":"0.01633103","a":26130}]"#;
-    decoder.agg_trades(BTC, body, &mut events).expect("documented");
-    let trade = |id, price, quantity, first_id, last_id, time, buyer_is_maker| Event {
-        instrument: BTC,
-        time: None,
-        kind: EventKind::AggTrade(AggTrade {
-            id,
-            price: Price(price),
-            quantity: Quantity(quantity),
-            first_id,
-            last_id,
-            time: Nanos::from_millis(time),
-            buyer_is_maker,
-        }),
-    };
-    let expected = [
-        trade(26129, 1_633_102, 470_443_515, 27781, 27783, 1_498_793_709_153, true),
-        trade(26130, 1_633_103, 100_000_000, 27784, 27784, 1_498_793_709_154, false),
-    ];
-    assert_eq!(events.list, expected);
-    let mut refusal = |body: &str| decoder.agg_trades(BTC, body.as_bytes(), &mut events).expect_err(body);
-    assert_eq!(refusal(r#"{"code":-1121,"msg":"Invalid symbol."}"#), Refusal::VenueError);
-    assert_eq!(refusal(r#"{"a":1}"#), Refusal::Malformed);
-    assert_eq!(refusal(r#"[{"a":1,"p":"1","q":"1","f":1,"l":1,"T":1}]"#), Refusal::Malformed);
-    assert_eq!(refusal(r#"[{"a":1,"p":"1","q":"-1","f":1,"l":1,"T":1,"m":true}]"#), Refusal::Number);
-    assert_eq!(refusal("[[]]"), Refusal::Malformed);
-}
-
-#[test]
-fn listings_keep_the_venues_own_words() {
-    let listings = Binance.parse_listing(EXCHANGE_INFO.as_bytes()).expect("documented").expect("a listing");
-    let [btc, shib, eth] = &listings[..] else { panic!("{listings:?}") };
-    assert_eq!((&*btc.native, &*btc.base, &*btc.quote, btc.status), ("BTCUSDT", "BTC", "USDT", Status::Trading));
-    assert_eq!(btc.decimals, Decimals::EIGHT);
-    assert_eq!((&*btc.tick_size, &*btc.step_size), ("0.01000000", "0.00001000"));
-    let info = btc.binance_info.as_deref().expect("Binance has it");
-    assert!(info.starts_with(r#"{"symbol":"BTCUSDT","#) && info.ends_with(r#"[["SPOT"]]}"#), "{info}");
-    assert!(EXCHANGE_INFO.contains(info));
-    assert_eq!((shib.decimals.price, shib.decimals.quantity, shib.decimals.quote), (3, 2, 3));
-    assert_eq!((&*shib.tick_size, &*shib.step_size, shib.status), ("0.001", "0.01", Status::Break));
-    assert_eq!((eth.decimals, eth.status), (Decimals::EIGHT, Status::Halt));
-
-    let refused = |body: &str| Binance.parse_listing(body.as_bytes()).map(drop);
-    assert_eq!(refused(r#"{"code":-1121,"msg":"Invalid symbol."}"#), Err(Refusal::VenueError));
-    assert_eq!(refused("{}"), Err(Refusal::Malformed));
-    assert_eq!(refused("<html>"), Err(Refusal::Malformed));
-    assert_eq!(refused(&EXCHANGE_INFO.replace("\"quotePrecision\":3", "\"quotePrecision\":19")), Err(Refusal::Number));
 }
 
 #[test]

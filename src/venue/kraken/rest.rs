@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{
     market::{Decimals, Kline, Nanos, Price, Quantity, Series, Trade, Volume, divide_nearest},
-    normalise::{Refusal, Scanner, TEXT_BYTES_MAX, unsigned, wide},
+    normalise::{Refusal, Scanner, TEXT_BYTES_MAX, nearest, unsigned, wide},
     venue::Verdict,
 };
 
@@ -50,14 +50,14 @@ pub(super) fn kline(scanner: &mut Scanner<'_>, series: Series, decimals: Decimal
     let high = row.price(decimals)?;
     let low = row.price(decimals)?;
     let close = row.price(decimals)?;
-    let mean = row.price(decimals)?;
+    let mean = nearest(row.text()?, decimals.price)?;
     let volume = wide(row.text()?, decimals.quantity)?;
     let trades = row.next()?.integer()?;
     row.end()?;
-    if series.open_time(open_time) != open_time || trades < 0 || volume < 0 || low > high {
+    if series.open_time(open_time) != open_time || trades < 0 || volume < 0 || mean < 0 || low > high {
         return Err(Refusal::Malformed);
     }
-    let product = i128::from(mean.0).checked_mul(volume).ok_or(Refusal::Number)?;
+    let product = i128::from(mean).checked_mul(volume).ok_or(Refusal::Number)?;
     Ok(Kline {
         series,
         open_time,
