@@ -13,9 +13,11 @@ use tickcast::{
     config::Config,
     engine::{Engine, Parts},
     intake::{ConnectionId, Frame, Inbound, Request, Wanted},
-    market::{Catalogue, InstrumentId, Level, Nanos, Price, Quantity, VenueId},
+    market::{
+        Catalogue, InstrumentId, Kline, Level, MiniTicker, Nanos, Price, Quantity, RollingTicker, Ticker, VenueId,
+    },
     ring::{self, Reader},
-    topic::{Batch, BookState, Cadence, Interest, Payload},
+    topic::{Batch, BookState, Cadence, Interest, Payload, Update},
     venue::AnyProtocol,
 };
 
@@ -35,6 +37,35 @@ struct Bench {
     counted: PrometheusHandle,
     /// Everything published, printed: two runs of the same input have to be equal.
     log: Vec<String>,
+    /// What was published and lies in pools: candles, statistics, arrays.
+    updates: Vec<(Update, Wide)>,
+}
+
+/// The wide parts of an update.
+#[derive(Clone, Debug, PartialEq)]
+enum Wide {
+    None,
+    Kline(Kline),
+    MiniTicker(MiniTicker),
+    Ticker(Ticker),
+    Rolling(RollingTicker),
+    Array(Vec<(InstrumentId, Nanos)>),
+}
+
+impl Wide {
+    fn of(payload: &Payload, batch: &Batch) -> Self {
+        match *payload {
+            Payload::Kline(index) | Payload::PastKline(index) => Self::Kline(batch.klines[index as usize]),
+            Payload::MiniTicker(index) => Self::MiniTicker(batch.mini_tickers[index as usize]),
+            Payload::Ticker(index) => Self::Ticker(batch.tickers[index as usize]),
+            Payload::Rolling(_, index) => Self::Rolling(batch.rollings[index as usize]),
+            Payload::Array { start, len, .. } => {
+                let elements = &batch.elements[start as usize..(start + len) as usize];
+                Self::Array(elements.iter().map(|element| (element.instrument, element.time)).collect())
+            }
+            _ => Self::None,
+        }
+    }
 }
 
 impl Bench {
@@ -62,7 +93,7 @@ impl Bench {
         };
         let engine = metrics::with_local_recorder(&recorder, || Engine::new(parts));
         let now = Nanos::from_millis(1_789_000_000_000);
-        let mut bench = Self { engine, reader, requests, interest, now, counted, log: Vec::new() };
+        let mut bench = Self { engine, reader, requests, interest, now, counted, log: Vec::new(), updates: Vec::new() };
         bench.opened(CONNECTION);
         bench
     }
@@ -82,8 +113,10 @@ impl Bench {
         let mut said = Vec::new();
         while let Some(batch) = self.reader.read().expect("the ring is large enough") {
             for update in &batch.updates {
-                let said_now = Said::of(update.payload, &batch);
-                self.log.push(format!("{} {said_now:?}", update.received.0));
+                self.log.push(format!("{} {:?}", update.received.0, update.payload));
+                self.updates.push((*update, Wide::of(&update.payload, &batch)));
+                let Some(said_now) = Said::of(update.payload, &batch) else { continue };
+                self.log.push(format!("{said_now:?}"));
                 said.push(said_now);
             }
         }
@@ -125,8 +158,9 @@ enum Said {
 }
 
 impl Said {
-    fn of(payload: Payload, batch: &Batch) -> Self {
-        match payload {
+    /// `None` for what is derived.
+    fn of(payload: Payload, batch: &Batch) -> Option<Self> {
+        Some(match payload {
             Payload::DepthDiff { cadence, first_id, last_id, bids, asks } => Self::Diff {
                 cadence,
                 first: first_id,
@@ -147,8 +181,8 @@ impl Said {
             Payload::Trade(trade) => Self::Trade(trade.id),
             Payload::AggTrade(trade) => Self::Aggregate(trade.id),
             Payload::BookState(state) => Self::State(state),
-            other => panic!("not expected here: {other:?}"),
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -333,7 +367,7 @@ fn misbehave(seed: u64) -> Vec<String> {
         answers = waiting;
         said.extend(bench.pass(due.into_iter().map(|(_, answer)| answer).collect()));
         for said in &said {
-            for (follower, cadence) in followers.iter_mut().zip(Cadence::ALL) {
+            for (follower, cadence) in followers.iter_mut().zip(Cadence::JSON) {
                 follower.hear(said, cadence);
             }
             if let Said::Best(id) = said {
@@ -345,7 +379,7 @@ fn misbehave(seed: u64) -> Vec<String> {
     let last = truth.diff(bench.now);
     let mut said = last.map_or(Vec::new(), |diff| bench.frame(CONNECTION, diff));
     said.extend(bench.wait(2_500));
-    for (follower, cadence) in followers.iter_mut().zip(Cadence::ALL) {
+    for (follower, cadence) in followers.iter_mut().zip(Cadence::JSON) {
         said.iter().for_each(|said| follower.hear(said, cadence));
         assert!(follower.diffs > 20, "{cadence:?} spoke");
         assert_eq!(follower.last, Some(truth.id), "{cadence:?} is where the venue is");
@@ -393,7 +427,7 @@ fn a_gap_publishes_nothing_until_it_is_healed_by_one_ordinary_diff() {
         })
         .collect();
     assert_eq!(diffs.len(), 2, "one for each cadence: {diffs:?}");
-    for cadence in Cadence::ALL {
+    for cadence in Cadence::JSON {
         assert!(diffs.contains(&(cadence, 1_001, truth.id)), "{diffs:?}");
     }
 }
