@@ -274,22 +274,23 @@ pub fn start_exchange(config: &Config, listen: SocketAddr) -> Result<sim::Runnin
     plan::exchange(config, listen, Vec::new())
 }
 
-/// What the engine needs of the candles kept from before: a day of statistics and the months under way.
+/// What the engine needs of the candles kept from before, so that it asks the venue only for what lacks.
 fn kept(catalogue: &Catalogue, store: &Store) -> impl Iterator<Item = Inbound> {
     let instruments = catalogue.instruments().iter().map(|instrument| instrument.id);
     instruments.flat_map(move |instrument| {
-        [(Series::MINUTE, KEPT_MINUTES), (Series::HOUR, KEPT_HOURS)].into_iter().filter_map(move |(series, most)| {
+        Series::ALL.into_iter().filter_map(move |series| {
+            let most = if series == Series::MINUTE { KEPT_MINUTES } else { KEPT_ROWS };
             let (decimals, klines) = store.kept(instrument, series, most)?;
             Some(Inbound::Kept { instrument, decimals, klines })
         })
     })
 }
 
-/// A day, the minute before it, and some that may lack at the end.
-const KEPT_MINUTES: usize = 1500;
+/// The longest rolling window, seven days, and the minute before it.
+const KEPT_MINUTES: usize = 7 * 24 * 60 + 1;
 
-/// The longest month, and the hours by which +08:00 is ahead of UTC.
-const KEPT_HOURS: usize = 31 * 24 + 8;
+/// One whole answer of REST, and the candle before it.
+const KEPT_ROWS: usize = 1001;
 
 fn runtime(name: &'static str) -> Result<Runtime, StartError> {
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
