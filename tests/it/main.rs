@@ -6,6 +6,7 @@ mod books;
 mod captures;
 mod client;
 mod command_line;
+mod derived;
 mod doors;
 mod engine;
 mod engine_socket;
