@@ -13,7 +13,7 @@ mod trades;
 pub use average::Average;
 pub use best::BestGate;
 pub use candles::{Candles, Moment, Since, Told, longer, number};
-pub use depth::{DepthCadence, Tick};
+pub use depth::{Demand, DepthCadence, Tick};
 pub use seconds::Seconds;
 pub use statistics::{Around, Statistics, is_other_day, is_other_rolling};
 pub use trades::{Identified, Offer, TradeGate};
