@@ -124,7 +124,13 @@ impl Views {
 
     /// The newest candle of a series, open or just closed; closed ones before it are the store's.
     pub fn kline(&self, instrument: InstrumentId, series: Series) -> Option<Kline> {
-        self.mirror(instrument).kline(series)
+        self.klines(instrument, series)[1]
+    }
+
+    /// [`Views::kline`] as the last of two, and the one known before it as the first: when a candle closes, the store has
+    /// it a few milliseconds later.
+    pub fn klines(&self, instrument: InstrumentId, series: Series) -> [Option<Kline>; 2] {
+        self.mirror(instrument).klines(series)
     }
 
     /// The newest statistics of the day.

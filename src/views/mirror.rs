@@ -1,6 +1,9 @@
 //! One instrument's book and last values, rebuilt from what is published.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BTreeMap,
+};
 
 use super::{Depth, recent::Recent};
 use crate::{
@@ -29,8 +32,8 @@ pub(super) struct Mirror {
     best: Option<Best>,
     last_price: Option<Price>,
     statistics_price: Option<Price>,
-    /// The newest of each series, open or just closed.
-    klines: Box<[Option<Kline>; Series::COUNT]>,
+    /// The two newest of each series in the order of time: what has just closed may not have reached the store yet.
+    klines: Box<[[Option<Kline>; 2]; Series::COUNT]>,
     ticker: Option<Ticker>,
     average: Option<AveragePrice>,
     reference: Option<ReferencePrice>,
@@ -51,7 +54,7 @@ impl Mirror {
             best: None,
             last_price: None,
             statistics_price: None,
-            klines: Box::new([None; Series::COUNT]),
+            klines: Box::new([[None; 2]; Series::COUNT]),
             ticker: None,
             average: None,
             reference: None,
@@ -89,7 +92,15 @@ impl Mirror {
             }
             Payload::Kline(index) => {
                 let kline = batch.klines[index as usize];
-                self.klines[kline.series.index()] = Some(kline);
+                let [before, newest] = &mut self.klines[kline.series.index()];
+                match newest.map(|newest| newest.open_time.cmp(&kline.open_time)) {
+                    // Said once more of the one that has just closed.
+                    Some(Ordering::Greater) if before.is_some_and(|it| it.open_time == kline.open_time) => {
+                        *before = Some(kline);
+                    }
+                    Some(Ordering::Less) => (*before, *newest) = (*newest, Some(kline)),
+                    _ => *newest = Some(kline),
+                }
             }
             Payload::AveragePrice(average) => self.average = Some(average),
             Payload::ReferencePrice(reference) => self.reference = Some(reference),
@@ -128,7 +139,7 @@ impl Mirror {
         self.last_price.or(self.statistics_price)
     }
 
-    pub(super) fn kline(&self, series: Series) -> Option<Kline> {
+    pub(super) fn klines(&self, series: Series) -> [Option<Kline>; 2] {
         self.klines[series.index()]
     }
 
