@@ -156,6 +156,11 @@ impl App {
         self.server.public_addr()
     }
 
+    /// Where the door of SBE is; `None` if it is switched off.
+    pub fn sbe_address(&self) -> Option<SocketAddr> {
+        self.server.sbe_addr()
+    }
+
     /// Where the operators' door is.
     pub fn ops_address(&self) -> SocketAddr {
         self.server.ops_addr()

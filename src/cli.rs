@@ -171,6 +171,11 @@ fn check_config(config: &Config) -> Result<(), Failure> {
     crate::app::check(config)?;
     println!("The configuration is good.");
     println!("  public door   {}", config.server.listen);
+    match config.sbe.listen {
+        Some(address) if config.sbe.api_keys.is_empty() => println!("  SBE door      {address}"),
+        Some(address) => println!("  SBE door      {address}, for {} API keys", config.sbe.api_keys.len()),
+        None => println!("  SBE door      none"),
+    }
     println!("  ops door      {}", config.ops.listen);
     for venue in &config.venues {
         let count = venue.symbols.len();

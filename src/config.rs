@@ -2,15 +2,17 @@
 //!
 //! Every key stands in `config/default.toml` with its unit, limit and reason; that file *is* the default.
 
+mod api_key;
 mod check;
 mod merge;
 
+pub use api_key::ApiKey;
 pub use check::EMBEDDED;
 pub use merge::{ConfigError, Overrides};
 
 use std::net::SocketAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 
 /// The built-in defaults, as `tickcast default-config` prints them.
 pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
@@ -20,7 +22,9 @@ pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 #[allow(missing_docs, reason = "config/default.toml explains each key once, where its reader looks")]
 pub struct Config {
     pub server: Server,
+    pub sbe: Sbe,
     pub session: Session,
+    pub ws_api: WsApi,
     pub delivery: Delivery,
     pub ops: Ops,
     pub ring: Ring,
@@ -52,6 +56,15 @@ pub struct Server {
     pub ban_max_ms: u64,
 }
 
+/// The door of SBE.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Sbe {
+    #[serde(deserialize_with = "address_or_nothing")]
+    pub listen: Option<SocketAddr>,
+    pub api_keys: Vec<ApiKey>,
+}
+
 /// One client connection.
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs, reason = "see config/default.toml")]
@@ -62,10 +75,20 @@ pub struct Session {
     pub ping_interval_ms: u64,
     pub pong_timeout_ms: u64,
     pub lifetime_ms: u64,
+    pub lifetime_jitter_ms: u32,
     pub message_bytes_max: usize,
     pub unknown_bytes_max: usize,
     pub outbox_bytes_max: usize,
     pub close_timeout_ms: u64,
+}
+
+/// Connections to `/ws-api/v3`.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct WsApi {
+    pub connections_max: usize,
+    pub message_bytes_max: usize,
+    pub write_timeout_ms: u64,
 }
 
 /// How updates leave.
@@ -166,6 +189,19 @@ pub struct Venue {
     pub connections: u32,
     #[serde(default = "thousand")]
     pub book_depth: u32,
+}
+
+fn address_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = text.parse().map_err(|_| {
+        D::Error::custom(format_args!(
+            "`{text}` is no address; sbe.listen has to be like 127.0.0.1:9444, or empty for none"
+        ))
+    })?;
+    Ok(Some(address))
 }
 
 const fn one() -> u32 {

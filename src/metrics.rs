@@ -47,6 +47,32 @@ pub struct Intake {
     pub rest_requests: Counter,
     pub rest_failures: Counter,
     pub rest_weight: Gauge,
+    /// By [`RestPurpose`].
+    pub rest_weights: [Counter; RestPurpose::COUNT],
+    /// By [`RestPurpose`].
+    pub rest_waiting: [Gauge; RestPurpose::COUNT],
+}
+
+/// What a venue's REST is asked for: a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestPurpose {
+    /// The list of instruments.
+    Listing,
+    /// Trades and aggregate trades that were lost.
+    Lost,
+    /// Whole books.
+    Book,
+    /// The newest trades.
+    Recent,
+    /// Candles.
+    Klines,
+}
+
+impl RestPurpose {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
+    const LABELS: [&str; Self::COUNT] = ["listing", "lost", "book", "recent", "klines"];
 }
 
 /// Of the engine, one per venue.
@@ -64,6 +90,9 @@ pub struct Engine {
     pub trades_refilled: Counter,
     pub trades_lost: Counter,
     pub books: [Gauge; 4],
+    pub trades_late: Counter,
+    /// Wanted and pending.
+    pub history: [Gauge; 2],
     venue: String,
 }
 
@@ -99,6 +128,7 @@ pub struct Server {
     pub accept_errors: Counter,
     pub upgrades: Counter,
     pub pending: Gauge,
+    pub ws_api_connections: Gauge,
 }
 
 /// Of the store.
@@ -128,6 +158,11 @@ impl Intake {
             connections: gauge!("tickcast_intake_connections", "venue" => venue.clone()),
             rest_requests: counter!("tickcast_intake_rest_requests_total", "venue" => venue.clone()),
             rest_failures: counter!("tickcast_intake_rest_failures_total", "venue" => venue.clone()),
+            rest_weights: RestPurpose::LABELS.map(
+                |purpose| counter!("tickcast_intake_rest_weight_total", "venue" => venue.clone(), "purpose" => purpose),
+            ),
+            rest_waiting: RestPurpose::LABELS
+                .map(|purpose| gauge!("tickcast_intake_rest_waiting", "venue" => venue.clone(), "purpose" => purpose)),
             rest_weight: gauge!("tickcast_intake_rest_weight", "venue" => venue),
         }
     }
@@ -151,6 +186,11 @@ impl Engine {
             trades_refilled: counter!("tickcast_engine_trades_refilled_total", "venue" => name.clone()),
             trades_lost: counter!("tickcast_engine_trades_lost_total", "venue" => name.clone()),
             books,
+            trades_late: counter!("tickcast_engine_trades_late_total", "venue" => name.clone()),
+            history: [
+                gauge!("tickcast_engine_history_wanted", "venue" => name.clone()),
+                gauge!("tickcast_engine_history_pending", "venue" => name.clone()),
+            ],
             venue: name,
         }
     }
@@ -204,12 +244,18 @@ impl Server {
             accept_errors: counter!("tickcast_server_accept_errors_total"),
             upgrades: counter!("tickcast_server_upgrades_total"),
             pending: gauge!("tickcast_server_pending"),
+            ws_api_connections: gauge!("tickcast_server_ws_api_connections"),
         }
     }
 
     /// Counts a request refused at the door for `reason`, a label of a closed set.
     pub fn refused(reason: &'static str) {
         counter!("tickcast_server_refused_total", "reason" => reason).increment(1);
+    }
+
+    /// Counts an answer of `/ws-api/v3` with this status.
+    pub fn answered_ws_api(status: u16) {
+        counter!("tickcast_server_ws_api_answers_total", "status" => status.to_string()).increment(1);
     }
 
     /// Counts a REST answer with this HTTP status.
@@ -277,6 +323,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_intake_disconnects_total", "Connections to the venue that were lost"),
     ("tickcast_intake_rest_requests_total", "REST requests sent to the venue"),
     ("tickcast_intake_rest_failures_total", "REST requests to the venue that brought no usable answer"),
+    ("tickcast_intake_rest_weight_total", "REST weight used at the venue, by purpose"),
     ("tickcast_engine_events_total", "Events decoded from the venue's frames"),
     ("tickcast_engine_updates_total", "Updates published into the ring"),
     ("tickcast_engine_refused_total", "Frames of the venue that were refused, by reason"),
@@ -305,12 +352,15 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_server_upgrades_total", "Connections upgraded to WebSocket"),
     ("tickcast_server_refused_total", "Requests refused at the door, by reason"),
     ("tickcast_server_rest_answers_total", "REST answers, by HTTP status"),
+    ("tickcast_server_ws_api_answers_total", "Answers of /ws-api/v3, by the status in them"),
+    ("tickcast_engine_trades_late_total", "Trades that came after their candle was closed and are in none"),
 ];
 
 /// Every gauge with its help text.
 pub const GAUGES: &[(&str, &str)] = &[
     ("tickcast_intake_connections", "Connections open to the venue"),
     ("tickcast_intake_rest_weight", "REST weight used at the venue in this minute"),
+    ("tickcast_intake_rest_waiting", "REST requests that wait for their turn, by purpose"),
     ("tickcast_book_state", "Books of the venue in this state"),
     ("tickcast_ring_lag_batches", "Batches published and not yet read by this reader"),
     ("tickcast_store_bytes", "What the kept history occupies in use, store.bytes_max at most"),
@@ -321,7 +371,10 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("tickcast_shard_queued_bytes", "Bytes waiting for slow sessions"),
     ("tickcast_shard_slow_sessions", "Sessions with bytes waiting"),
     ("tickcast_server_pending", "Connections in the handshake or in REST"),
+    ("tickcast_server_ws_api_connections", "Connections at /ws-api/v3"),
     ("tickcast_build_info", "Always 1; the version is the label"),
+    ("tickcast_engine_history_wanted", "Requests for history made or to be made since the start"),
+    ("tickcast_engine_history_pending", "Requests for history that are not answered yet"),
 ];
 
 /// Every histogram with its help text; all are in seconds.

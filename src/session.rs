@@ -13,8 +13,8 @@ mod subscriptions;
 
 pub use close::CloseReason;
 pub use incoming::{FrameReader, Incoming};
-pub use opening::{Opening, Rejection, opening};
-pub use pace::Due;
+pub use opening::{Opening, Rejection, opening, sbe_opening};
+pub use pace::{Due, Heartbeat};
 pub use subscriptions::{Form, Spelling, Stream, Subscription, Subscriptions};
 
 use std::borrow::Cow;
@@ -22,11 +22,11 @@ use std::borrow::Cow;
 use crate::{
     market::{Catalogue, Nanos, VenueId},
     session::{
-        pace::{Bucket, Heartbeat},
+        pace::Bucket,
         request::{Command, Id, Refusal},
         subscriptions::Added,
     },
-    topic::{StreamName, TimeUnit, TopicId},
+    topic::{Encoding, StreamName, TimeUnit, TopicId},
 };
 
 /// What one session may do; `config/default.toml` says why so much.
@@ -44,6 +44,8 @@ pub struct Limits {
     pub pong_timeout_ms: u64,
     /// From the beginning to the end.
     pub lifetime_ms: u64,
+    /// Up to how much chance takes off that.
+    pub lifetime_jitter_ms: u32,
     /// Bytes of names that mean nothing here.
     pub unknown_bytes_max: usize,
 }
@@ -104,18 +106,21 @@ pub struct Session {
     heartbeat: Heartbeat,
     bucket: Bucket,
     venue: VenueId,
+    encoding: Encoding,
     combined: bool,
     unit: TimeUnit,
 }
 
 impl Session {
-    /// A session as its upgrade request wants it; `effects` say what follows from that, as after a message.
-    pub fn open(opening: &Opening, context: &Context<'_>, effects: &mut Effects) -> Self {
+    /// A session as its upgrade request wants it; `effects` say what follows from that, as after a message. `chance` is
+    /// any number: it decides how long it may live.
+    pub fn open(opening: &Opening, chance: u64, context: &Context<'_>, effects: &mut Effects) -> Self {
         let mut session = Self {
             subscriptions: Subscriptions::default(),
-            heartbeat: Heartbeat::new(context.now),
+            heartbeat: Heartbeat::new(context.limits, chance, context.now),
             bucket: Bucket::new(context.limits, context.now),
             venue: opening.venue,
+            encoding: opening.encoding,
             combined: opening.combined,
             unit: opening.unit,
         };
@@ -124,7 +129,7 @@ impl Session {
         effects.added_from = Some(0);
         for text in &opening.streams {
             // In a URL nothing is refused: what is no legal name is subscribed to in silence.
-            let name = StreamName::parse(text, session.venue, context.catalogue);
+            let name = StreamName::parse(text, session.venue, context.catalogue, session.encoding);
             if session.add(text, name, context) == Added::Full {
                 session.refuse(effects, &too_many_subscriptions(None), CloseReason::TooManySubscriptions);
                 break;
@@ -192,9 +197,9 @@ impl Session {
         self.subscriptions = Subscriptions::default();
     }
 
-    /// Whether events are wrapped.
+    /// Whether events are wrapped; at the door of SBE they never are, whatever `combined` says.
     pub fn is_combined(&self) -> bool {
-        self.combined
+        self.combined && self.encoding == Encoding::Json
     }
 
     /// The unit of its times.
@@ -203,9 +208,10 @@ impl Session {
     }
 
     fn wants_if(&self, combined: bool, subscription: &Subscription) -> Option<(TopicId, Form)> {
-        match subscription.stream {
-            Stream::Known(topic, spelling) => Some((topic, Form::new(combined, self.unit, spelling))),
-            Stream::Unknown { .. } => None,
+        match (subscription.stream, self.encoding) {
+            (Stream::Known(topic, spelling), Encoding::Json) => Some((topic, Form::new(combined, self.unit, spelling))),
+            (Stream::Known(topic, _), Encoding::Sbe) => Some((topic, Form::SBE)),
+            (Stream::Unknown { .. }, _) => None,
         }
     }
 
@@ -225,7 +231,7 @@ impl Session {
             Command::ListSubscriptions => self.list(id, context.catalogue, effects),
             Command::GetCombined => reply::flag(&mut effects.reply, self.combined, id),
             Command::SetCombined(combined) => {
-                effects.reformed = self.combined != combined;
+                effects.reformed = self.combined != combined && self.encoding == Encoding::Json;
                 self.combined = combined;
                 reply::done(&mut effects.reply, id);
             }
@@ -233,8 +239,8 @@ impl Session {
     }
 
     fn subscribe(&mut self, names: &[Cow<'_, str>], id: Id<'_>, context: &Context<'_>, effects: &mut Effects) {
-        let venue = self.venue;
-        let parsed = names.iter().map(|name| StreamName::parse(name, venue, context.catalogue));
+        let (venue, encoding) = (self.venue, self.encoding);
+        let parsed = names.iter().map(|name| StreamName::parse(name, venue, context.catalogue, encoding));
         if parsed.clone().any(|name| name == StreamName::Malformed) {
             return self.refuse(effects, &invalid_stream(id), CloseReason::InvalidRequest);
         }
@@ -249,7 +255,7 @@ impl Session {
 
     fn unsubscribe(&mut self, names: &[Cow<'_, str>], id: Id<'_>, context: &Context<'_>, effects: &mut Effects) {
         for text in names {
-            let name = StreamName::parse(text, self.venue, context.catalogue);
+            let name = StreamName::parse(text, self.venue, context.catalogue, self.encoding);
             if name == StreamName::Malformed {
                 effects.removed.clear();
                 return self.refuse(effects, &invalid_stream(id), CloseReason::InvalidRequest);

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 
-use super::{Config, ConfigError, Venue};
+use super::{Config, ConfigError, Sbe, Venue, api_key::KEY_BYTES_MAX};
+use crate::topic::VENUES_MAX;
 
 /// Names of ours in paths: a venue that took one could not be reached.
 const RESERVED: [&str; 14] = [
@@ -17,12 +18,13 @@ pub const EMBEDDED: &str = "embedded";
 const STORE_ROWS_MAX: u64 = 10_000_000;
 
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, session, ring, engine, intake, exchange, .. } = config;
+    let Config { server, session, ws_api, ring, engine, intake, exchange, .. } = config;
     range("server.shards", server.shards, 0, 64)?;
     range("server.backlog", server.backlog, 1, i32::MAX)?;
     range("server.handshake_timeout_ms", server.handshake_timeout_ms, 100, 600_000)?;
     range("server.request_bytes_max", server.request_bytes_max, 1024, 1 << 20)?;
     range("server.pending_max", server.pending_max, 1, 1 << 20)?;
+    sbe(&config.sbe)?;
     range("server.ban_first_ms", server.ban_first_ms, 1000, 30 * 86_400_000)?;
     range("server.ban_max_ms", server.ban_max_ms, server.ban_first_ms, 30 * 86_400_000)?;
     range("session.streams_max", session.streams_max, 1, 65_536)?;
@@ -30,10 +32,14 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("session.ping_interval_ms", session.ping_interval_ms, 10, 86_400_000)?;
     range("session.pong_timeout_ms", session.pong_timeout_ms, session.ping_interval_ms, 86_400_000)?;
     range("session.lifetime_ms", session.lifetime_ms, 100, 366 * 86_400_000)?;
+    range("session.lifetime_jitter_ms", session.lifetime_jitter_ms.into(), 0, session.lifetime_ms.min(86_400_000))?;
     range("session.message_bytes_max", session.message_bytes_max, 1024, 1 << 24)?;
     range("session.unknown_bytes_max", session.unknown_bytes_max, 0, 1 << 24)?;
     range("session.outbox_bytes_max", session.outbox_bytes_max, 4096, 1 << 30)?;
     range("session.close_timeout_ms", session.close_timeout_ms, 10, 60_000)?;
+    range("ws_api.connections_max", ws_api.connections_max, 0, 65_536)?;
+    range("ws_api.message_bytes_max", ws_api.message_bytes_max, 1024, 1 << 24)?;
+    range("ws_api.write_timeout_ms", ws_api.write_timeout_ms, 100, 600_000)?;
     range("delivery.flush_delay_ms_max", config.delivery.flush_delay_ms_max, 0, 1000)?;
     range("ring.slots", ring.slots, 64, 1 << 20)?;
     if !ring.slots.is_power_of_two() {
@@ -65,6 +71,17 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     venues(&config.venues)
 }
 
+/// A wrong key is named by its place: it may be a right one with a blank too many.
+fn sbe(sbe: &Sbe) -> Result<(), ConfigError> {
+    range("sbe.api_keys", sbe.api_keys.len(), 0, API_KEYS_MAX)?;
+    let Some(at) = sbe.api_keys.iter().position(|key| !key.is_legal()) else { return Ok(()) };
+    let expected = format!("a key has to be 1 to {KEY_BYTES_MAX} printable ASCII characters without blanks");
+    Err(out_of_range("sbe.api_keys", format_args!("wrong in place {}", at + 1), expected))
+}
+
+/// All of them are looked at in each handshake.
+const API_KEYS_MAX: usize = 10_000;
+
 /// A word that is no level would be read as the name of a room, and everything else would fall silent.
 fn log_level(text: &str) -> Result<(), ConfigError> {
     let is_level = |word: &str| LOG_LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
@@ -81,6 +98,7 @@ fn venues(venues: &[Venue]) -> Result<(), ConfigError> {
     if venues.is_empty() {
         return Err(out_of_range("venues", "empty", "name at least one [[venues]]".to_owned()));
     }
+    range("venues", venues.len(), 1, VENUES_MAX)?;
     for (index, venue) in venues.iter().enumerate() {
         let key = |name: &str| format!("venues.{}.{name}", index + 1);
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';

@@ -1,14 +1,12 @@
 //! One instrument's book and last values, rebuilt from what is published.
 
-use std::{
-    cmp::{Ordering, Reverse},
-    collections::BTreeMap,
-};
+use std::{cmp::Reverse, collections::BTreeMap};
 
-use super::{Depth, recent::Recent};
+use super::{Depth, candles::Candles, recent::Recent};
 use crate::{
     market::{
-        AggTrade, AveragePrice, Best, Kline, Level, Nanos, Price, Quantity, ReferencePrice, Series, Span, Ticker, Trade,
+        AggTrade, AveragePrice, Best, Decimals, Kline, Level, Nanos, Price, Quantity, ReferencePrice, Series, Span,
+        Ticker, Trade,
     },
     topic::{Batch, BookState, Cadence, Payload, Update},
 };
@@ -32,8 +30,7 @@ pub(super) struct Mirror {
     best: Option<Best>,
     last_price: Option<Price>,
     statistics_price: Option<Price>,
-    /// The two newest of each series in the order of time: what has just closed may not have reached the store yet.
-    klines: Box<[[Option<Kline>; 2]; Series::COUNT]>,
+    candles: Candles,
     ticker: Option<Ticker>,
     average: Option<AveragePrice>,
     reference: Option<ReferencePrice>,
@@ -54,7 +51,7 @@ impl Mirror {
             best: None,
             last_price: None,
             statistics_price: None,
-            klines: Box::new([[None; 2]; Series::COUNT]),
+            candles: Candles::new(),
             ticker: None,
             average: None,
             reference: None,
@@ -83,6 +80,16 @@ impl Mirror {
                 self.agg_trades.push(trade);
                 self.priced(trade.last_id, trade.price);
             }
+            Payload::PastTrade(trade) => {
+                if self.trades.insert_past(trade) {
+                    self.priced(trade.id, trade.price);
+                }
+            }
+            Payload::PastAggTrade(trade) => {
+                if self.agg_trades.insert_past(trade) {
+                    self.priced(trade.last_id, trade.price);
+                }
+            }
             Payload::BookState(state) => self.state = state,
             Payload::MiniTicker(index) => self.statistics_price = Some(batch.mini_tickers[index as usize].close),
             Payload::Ticker(index) => {
@@ -90,18 +97,7 @@ impl Mirror {
                 self.statistics_price = Some(ticker.mini.close);
                 self.ticker = Some(ticker);
             }
-            Payload::Kline(index) => {
-                let kline = batch.klines[index as usize];
-                let [before, newest] = &mut self.klines[kline.series.index()];
-                match newest.map(|newest| newest.open_time.cmp(&kline.open_time)) {
-                    // Said once more of the one that has just closed.
-                    Some(Ordering::Greater) if before.is_some_and(|it| it.open_time == kline.open_time) => {
-                        *before = Some(kline);
-                    }
-                    Some(Ordering::Less) => (*before, *newest) = (*newest, Some(kline)),
-                    _ => *newest = Some(kline),
-                }
-            }
+            Payload::Kline(index) => self.candles.publish(batch.klines[index as usize]),
             Payload::AveragePrice(average) => self.average = Some(average),
             Payload::ReferencePrice(reference) => self.reference = Some(reference),
             // Other cadences say the same a second time; partial depth is not mirrored.
@@ -115,6 +111,7 @@ impl Mirror {
         self.last_id = None;
         self.trades.clear();
         self.agg_trades.clear();
+        self.candles.lose();
     }
 
     pub(super) fn depth(&self, limit: usize) -> Option<Depth> {
@@ -139,8 +136,9 @@ impl Mirror {
         self.last_price.or(self.statistics_price)
     }
 
-    pub(super) fn klines(&self, series: Series) -> [Option<Kline>; 2] {
-        self.klines[series.index()]
+    /// The newest candles of a series as of the newest trade, the oldest first.
+    pub(super) fn klines(&self, series: Series, decimals: Decimals) -> Vec<Kline> {
+        self.candles.fresh(series, &self.trades, decimals)
     }
 
     pub(super) fn ticker(&self) -> Option<Ticker> {

@@ -59,7 +59,9 @@ pub(super) fn rejected(rejection: &Rejection, retry_after_s: Option<u64>) -> Res
     *response.status_mut() = StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::BAD_REQUEST);
     let headers = response.headers_mut();
     open_to_browsers(headers);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
+    let is_json = rejection.body.starts_with('{');
+    let content_type = if is_json { "application/json;charset=UTF-8" } else { "text/plain;charset=UTF-8" };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Some(seconds) = retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -80,12 +82,18 @@ pub(super) fn not_found() -> Response<Full<Bytes>> {
 
 /// The page behind `/`.
 pub(super) fn page(method: &Method) -> Response<Full<Bytes>> {
+    document(method, "text/html;charset=UTF-8", Bytes::from_static(PAGE.as_bytes()))
+}
+
+/// A page, or a document that pages and tools read.
+pub(super) fn document(method: &Method, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return method_not_allowed();
     }
-    let mut response = Response::new(Full::from(PAGE));
+    let mut response = Response::new(Full::from(body));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html;charset=UTF-8"));
+    open_to_browsers(headers);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));

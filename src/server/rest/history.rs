@@ -55,8 +55,8 @@ pub(super) struct TooMuch;
 pub(super) trait Source {
     /// Closed candles in the order of time.
     fn closed(&self, series: Series, range: &Range) -> Vec<Kline>;
-    /// The two newest in the order of time, open or just closed.
-    fn newest(&self, series: Series) -> [Option<Kline>; 2];
+    /// A few of the newest in the order of time, the last one open or just closed.
+    fn newest(&self, series: Series) -> Vec<Kline>;
     /// When the oldest and the newest closed one open.
     fn extent(&self, series: Series) -> Option<(Nanos, Nanos)>;
     /// The last price, for an instrument without a candle.
@@ -75,7 +75,7 @@ impl Source for Kept<'_> {
         self.store.klines(self.instrument, series, range)
     }
 
-    fn newest(&self, series: Series) -> [Option<Kline>; 2] {
+    fn newest(&self, series: Series) -> Vec<Kline> {
         self.views.klines(self.instrument, series)
     }
 
@@ -214,12 +214,8 @@ impl<S: Source> History<'_, S> {
         let known = candles.last().map(|last| last.open_time);
         let is_new =
             |kline: &Kline| (from..to).contains(&kline.open_time) && known.is_none_or(|known| known < kline.open_time);
-        candles.extend(self.newest(series).filter(is_new));
+        candles.extend(self.source.newest(series).into_iter().filter(is_new));
         candles
-    }
-
-    fn newest(&self, series: Series) -> impl Iterator<Item = Kline> + use<S> {
-        self.source.newest(series).into_iter().flatten()
     }
 
     /// The latest candle that ends at `at` or before.
@@ -229,7 +225,7 @@ impl<S: Source> History<'_, S> {
             let open = series.open_time(Nanos(at.0 - 1));
             let to = if series.next_open(open) <= at { open } else { Nanos(open.0 - 1) };
             let kept = self.source.closed(series, &Range { from: None, to: Some(to), limit: 1 }).pop();
-            let newest = self.newest(series).filter(|newest| newest.end() <= at);
+            let newest = self.source.newest(series).into_iter().filter(|newest| newest.end() <= at);
             kept.into_iter().chain(newest).max_by_key(Kline::end)
         };
         sources.iter().filter_map(last).max_by_key(Kline::end)
@@ -240,15 +236,18 @@ impl<S: Source> History<'_, S> {
         let first = |&series: &Series| {
             self.budget.spend(1);
             let kept = self.source.closed(series, &Range { from: Some(at), to: None, limit: 1 });
-            kept.first().copied().or_else(|| self.newest(series).find(|newest| newest.open_time >= at))
+            let mut newest = self.source.newest(series).into_iter();
+            kept.first().copied().or_else(|| newest.find(|newest| newest.open_time >= at))
         };
         sources.iter().filter_map(first).min_by_key(|kline| kline.open_time)
     }
 
     /// When the oldest and the newest candle open, open ones included.
     fn extent(&self, sources: &[Series]) -> Option<(Nanos, Nanos)> {
-        let newest = |series| self.newest(series).map(|kline| (kline.open_time, kline.open_time));
-        let extents = sources.iter().flat_map(|&series| self.source.extent(series).into_iter().chain(newest(series)));
+        let extents = sources.iter().flat_map(|&series| {
+            let newest = self.source.newest(series).into_iter().map(|kline| (kline.open_time, kline.open_time));
+            self.source.extent(series).into_iter().chain(newest)
+        });
         extents.reduce(|(oldest, newest), (first, last)| (oldest.min(first), newest.max(last)))
     }
 }

@@ -66,8 +66,8 @@ impl Source for Made {
         newest
     }
 
-    fn newest(&self, series: Series) -> [Option<Kline>; 2] {
-        [self.just_closed.get(&series).copied(), self.newest.get(&series).copied()]
+    fn newest(&self, series: Series) -> Vec<Kline> {
+        [&self.just_closed, &self.newest].into_iter().filter_map(|list| list.get(&series).copied()).collect()
     }
 
     fn extent(&self, series: Series) -> Option<(Nanos, Nanos)> {
