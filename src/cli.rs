@@ -115,6 +115,7 @@ impl From<StartError> for Failure {
         let code = match error {
             StartError::Config(_) => Self::CONFIG,
             StartError::Address(_) => Self::UNAVAILABLE,
+            StartError::Store(_) => Self::CANNOT_CREATE,
             StartError::Recording(_) => Self::NO_INPUT,
             StartError::System { .. } => Self::DEFECT,
         };

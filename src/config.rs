@@ -24,11 +24,13 @@ pub struct Config {
     pub server: Server,
     pub sbe: Sbe,
     pub session: Session,
+    pub ws_api: WsApi,
     pub delivery: Delivery,
     pub ops: Ops,
     pub ring: Ring,
     pub engine: Engine,
     pub intake: Intake,
+    pub store: Store,
     pub log: Log,
     pub exchange: Exchange,
     pub venues: Vec<Venue>,
@@ -49,6 +51,9 @@ pub struct Server {
     pub connects_per_five_minutes: u32,
     pub exempt_loopback: bool,
     pub rest_weight_per_minute: u32,
+    pub ban_after_refusals: u32,
+    pub ban_first_ms: u64,
+    pub ban_max_ms: u64,
 }
 
 /// The door of SBE.
@@ -70,10 +75,20 @@ pub struct Session {
     pub ping_interval_ms: u64,
     pub pong_timeout_ms: u64,
     pub lifetime_ms: u64,
+    pub lifetime_jitter_ms: u32,
     pub message_bytes_max: usize,
     pub unknown_bytes_max: usize,
     pub outbox_bytes_max: usize,
     pub close_timeout_ms: u64,
+}
+
+/// Connections to `/ws-api/v3`.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct WsApi {
+    pub connections_max: usize,
+    pub message_bytes_max: usize,
+    pub write_timeout_ms: u64,
 }
 
 /// How updates leave.
@@ -122,6 +137,19 @@ pub struct Intake {
     pub lifetime_ms: u64,
     pub frame_bytes_max: usize,
     pub rest_weight_percent: u32,
+}
+
+/// The history that is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Store {
+    pub path: String,
+    pub bytes_max: u64,
+    pub commit_interval_ms: u64,
+    pub second_rows_max: u64,
+    pub minute_rows_max: u64,
+    pub rows_max: u64,
+    pub trades_max: u64,
 }
 
 /// What is logged.

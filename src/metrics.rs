@@ -47,6 +47,32 @@ pub struct Intake {
     pub rest_requests: Counter,
     pub rest_failures: Counter,
     pub rest_weight: Gauge,
+    /// By [`RestPurpose`].
+    pub rest_weights: [Counter; RestPurpose::COUNT],
+    /// By [`RestPurpose`].
+    pub rest_waiting: [Gauge; RestPurpose::COUNT],
+}
+
+/// What a venue's REST is asked for: a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestPurpose {
+    /// The list of instruments.
+    Listing,
+    /// Trades and aggregate trades that were lost.
+    Lost,
+    /// Whole books.
+    Book,
+    /// The newest trades.
+    Recent,
+    /// Candles.
+    Klines,
+}
+
+impl RestPurpose {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
+    const LABELS: [&str; Self::COUNT] = ["listing", "lost", "book", "recent", "klines"];
 }
 
 /// Of the engine, one per venue.
@@ -64,6 +90,9 @@ pub struct Engine {
     pub trades_refilled: Counter,
     pub trades_lost: Counter,
     pub books: [Gauge; 4],
+    pub trades_late: Counter,
+    /// Wanted and pending.
+    pub history: [Gauge; 2],
     venue: String,
 }
 
@@ -100,6 +129,22 @@ pub struct Server {
     pub accept_errors: Counter,
     pub upgrades: Counter,
     pub pending: Gauge,
+    pub ws_api_connections: Gauge,
+}
+
+/// Of the store.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "describe() says what each one is")]
+pub struct Store {
+    pub bytes: Gauge,
+    pub file_bytes: Gauge,
+    pub rows: Gauge,
+    pub commits: Counter,
+    pub commit: Histogram,
+    pub lapped: Counter,
+    pub dropped: Counter,
+    pub left_out: Counter,
+    pub failures: Counter,
 }
 
 impl Intake {
@@ -114,6 +159,11 @@ impl Intake {
             connections: gauge!("tickcast_intake_connections", "venue" => venue.clone()),
             rest_requests: counter!("tickcast_intake_rest_requests_total", "venue" => venue.clone()),
             rest_failures: counter!("tickcast_intake_rest_failures_total", "venue" => venue.clone()),
+            rest_weights: RestPurpose::LABELS.map(
+                |purpose| counter!("tickcast_intake_rest_weight_total", "venue" => venue.clone(), "purpose" => purpose),
+            ),
+            rest_waiting: RestPurpose::LABELS
+                .map(|purpose| gauge!("tickcast_intake_rest_waiting", "venue" => venue.clone(), "purpose" => purpose)),
             rest_weight: gauge!("tickcast_intake_rest_weight", "venue" => venue),
         }
     }
@@ -137,6 +187,11 @@ impl Engine {
             trades_refilled: counter!("tickcast_engine_trades_refilled_total", "venue" => name.clone()),
             trades_lost: counter!("tickcast_engine_trades_lost_total", "venue" => name.clone()),
             books,
+            trades_late: counter!("tickcast_engine_trades_late_total", "venue" => name.clone()),
+            history: [
+                gauge!("tickcast_engine_history_wanted", "venue" => name.clone()),
+                gauge!("tickcast_engine_history_pending", "venue" => name.clone()),
+            ],
             venue: name,
         }
     }
@@ -191,12 +246,18 @@ impl Server {
             accept_errors: counter!("tickcast_server_accept_errors_total"),
             upgrades: counter!("tickcast_server_upgrades_total"),
             pending: gauge!("tickcast_server_pending"),
+            ws_api_connections: gauge!("tickcast_server_ws_api_connections"),
         }
     }
 
     /// Counts a request refused at the door for `reason`, a label of a closed set.
     pub fn refused(reason: &'static str) {
         counter!("tickcast_server_refused_total", "reason" => reason).increment(1);
+    }
+
+    /// Counts an answer of `/ws-api/v3` with this status.
+    pub fn answered_ws_api(status: u16) {
+        counter!("tickcast_server_ws_api_answers_total", "status" => status.to_string()).increment(1);
     }
 
     /// Counts a REST answer with this HTTP status.
@@ -206,6 +267,34 @@ impl Server {
 }
 
 impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store {
+    /// The handles.
+    pub fn new() -> Self {
+        Self {
+            bytes: gauge!("tickcast_store_bytes"),
+            file_bytes: gauge!("tickcast_store_file_bytes"),
+            rows: gauge!("tickcast_store_rows"),
+            commits: counter!("tickcast_store_commits_total"),
+            commit: histogram!("tickcast_store_commit_seconds"),
+            lapped: counter!("tickcast_store_lapped_total"),
+            dropped: counter!("tickcast_store_dropped_total"),
+            left_out: counter!("tickcast_store_left_out_total"),
+            failures: counter!("tickcast_store_failures_total"),
+        }
+    }
+
+    /// Counts a file set aside.
+    pub fn set_aside() {
+        counter!("tickcast_store_set_aside_total").increment(1);
+    }
+}
+
+impl Default for Store {
     fn default() -> Self {
         Self::new()
     }
@@ -236,6 +325,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_intake_disconnects_total", "Connections to the venue that were lost"),
     ("tickcast_intake_rest_requests_total", "REST requests sent to the venue"),
     ("tickcast_intake_rest_failures_total", "REST requests to the venue that brought no usable answer"),
+    ("tickcast_intake_rest_weight_total", "REST weight used at the venue, by purpose"),
     ("tickcast_engine_events_total", "Events decoded from the venue's frames"),
     ("tickcast_engine_updates_total", "Updates published into the ring"),
     ("tickcast_engine_refused_total", "Frames of the venue that were refused, by reason"),
@@ -248,6 +338,12 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_engine_trades_lost_total", "Trades and aggregate trades that stayed lost"),
     ("tickcast_ring_laps_total", "Times this reader fell a whole ring behind"),
     ("tickcast_ring_missed_total", "Batches this reader never saw"),
+    ("tickcast_store_commits_total", "Commits of history"),
+    ("tickcast_store_lapped_total", "Times the store fell a whole ring behind, which leaves a hole in its candles"),
+    ("tickcast_store_dropped_total", "Candles that gave way in memory because no disk took them in time"),
+    ("tickcast_store_left_out_total", "Kept rows left out of answers because the venue's decimals changed"),
+    ("tickcast_store_failures_total", "Reads and commits of history that failed"),
+    ("tickcast_store_set_aside_total", "Files of history found damaged or foreign and set aside"),
     ("tickcast_shard_deliveries_total", "Updates delivered, one per update and session"),
     ("tickcast_shard_bytes_total", "Bytes written to sessions"),
     ("tickcast_shard_writes_total", "Write calls to sessions"),
@@ -262,24 +358,34 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_server_upgrades_total", "Connections upgraded to WebSocket"),
     ("tickcast_server_refused_total", "Requests refused at the door, by reason"),
     ("tickcast_server_rest_answers_total", "REST answers, by HTTP status"),
+    ("tickcast_server_ws_api_answers_total", "Answers of /ws-api/v3, by the status in them"),
+    ("tickcast_engine_trades_late_total", "Trades that came after their candle was closed and are in none"),
 ];
 
 /// Every gauge with its help text.
 pub const GAUGES: &[(&str, &str)] = &[
     ("tickcast_intake_connections", "Connections open to the venue"),
     ("tickcast_intake_rest_weight", "REST weight used at the venue in this minute"),
+    ("tickcast_intake_rest_waiting", "REST requests that wait for their turn, by purpose"),
     ("tickcast_book_state", "Books of the venue in this state"),
     ("tickcast_ring_lag_batches", "Batches published and not yet read by this reader"),
+    ("tickcast_store_bytes", "What the kept history occupies in use, store.bytes_max at most"),
+    ("tickcast_store_file_bytes", "Length of the file of history; unused parts of it are reused, and may be holes"),
+    ("tickcast_store_rows", "Rows of history on disk"),
     ("tickcast_shard_sessions", "Sessions open"),
     ("tickcast_shard_subscriptions", "Subscriptions held by open sessions"),
     ("tickcast_shard_queued_bytes", "Bytes waiting for slow sessions"),
     ("tickcast_shard_slow_sessions", "Sessions with bytes waiting"),
     ("tickcast_server_pending", "Connections in the handshake or in REST"),
+    ("tickcast_server_ws_api_connections", "Connections at /ws-api/v3"),
     ("tickcast_build_info", "Always 1; the version is the label"),
+    ("tickcast_engine_history_wanted", "Requests for history made or to be made since the start"),
+    ("tickcast_engine_history_pending", "Requests for history that are not answered yet"),
 ];
 
 /// Every histogram with its help text; all are in seconds.
 pub const HISTOGRAMS: &[(&str, &str)] = &[
     ("tickcast_engine_feed_lag_seconds", "Receive time minus the venue's event time, never below zero"),
+    ("tickcast_store_commit_seconds", "How long a commit of history takes"),
     ("tickcast_shard_delivery_seconds", "From receiving a frame to writing its first update, sampled once per pass"),
 ];

@@ -5,7 +5,7 @@
 //! already read first.
 
 mod api_key;
-mod decimal;
+mod docs;
 mod head;
 mod limits;
 mod listen;
@@ -13,9 +13,10 @@ mod ops;
 mod public;
 mod rest;
 mod rewind;
+mod ws_api;
 
 pub use listen::BindError;
-pub use rest::{Answer, Ask, Refusal, Rest};
+pub use rest::{Answer, Ask, Call, Endpoint, Parameters, Refusal, Rest};
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -32,6 +33,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use self::docs::Docs;
 use crate::{config::Config, market::Catalogue, metrics, store::Store, topic::Encoding, views::Views};
 
 /// How long open requests may take to end when the server shuts down.
@@ -87,6 +89,8 @@ pub struct Server {
     phase: watch::Sender<Phase>,
     pending: Arc<Semaphore>,
     pending_max: u32,
+    ws_api: Arc<Semaphore>,
+    ws_api_max: u32,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -118,12 +122,22 @@ pub fn start<S: Shards>(
         [register(public, settings.listen, "server.listen")?, register(ops, config.ops.listen, "ops.listen")?];
     let sbe = sbe.map(|(listener, address)| register(listener, address, "sbe.listen")).transpose()?;
     let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), store, settings.rest_weight_per_minute);
+    let docs = Docs::new(&catalogue, public.1, sbe.as_ref().map(|(_, address)| address.port()));
     let pending_max = u32::try_from(settings.pending_max).unwrap_or(u32::MAX);
     let pending = Arc::new(Semaphore::new(pending_max as usize));
     let metrics = metrics::Server::new();
-    let keys = config.sbe.api_keys.clone();
-    let door = public::Door::new(settings, keys, rest, shards, metrics.clone(), Arc::clone(&pending), watched.clone());
-    let door = Arc::new(door);
+    let ws_api_max = u32::try_from(config.ws_api.connections_max).unwrap_or(u32::MAX);
+    let ws_api = Arc::new(Semaphore::new(ws_api_max as usize));
+    let places = public::Places { pending: Arc::clone(&pending), ws_api: Arc::clone(&ws_api) };
+    let door = Arc::new(public::Door::new(
+        config,
+        Arc::clone(&catalogue),
+        public::Answers { rest, docs },
+        shards,
+        metrics.clone(),
+        places,
+        watched.clone(),
+    ));
     let ops_door = ops::Door::new(catalogue, views, prometheus.clone(), watched.clone());
     let addresses = [public.1, ops.1];
     let mut tasks = vec![
@@ -138,7 +152,7 @@ pub fn start<S: Shards>(
     });
     let [public, ops] = addresses;
     tracing::info!(%public, %ops, "doors are open");
-    Ok(Server { public, sbe, ops, phase, pending, pending_max, tasks })
+    Ok(Server { public, sbe, ops, phase, pending, pending_max, ws_api, ws_api_max, tasks })
 }
 
 impl Server {
@@ -169,7 +183,11 @@ impl Server {
     /// Closes both doors and waits for open requests, a few seconds at most.
     pub async fn shutdown(self) {
         self.phase.send_replace(Phase::Closed);
-        let all = self.pending.acquire_many(self.pending_max);
+        let all = async {
+            // An error would mean that a semaphore is closed, which neither ever is.
+            let _ = self.pending.acquire_many(self.pending_max).await;
+            let _ = self.ws_api.acquire_many(self.ws_api_max).await;
+        };
         if tokio::time::timeout(SHUTDOWN_PATIENCE, all).await.is_err() {
             tracing::warn!("some requests did not end in time and are cut");
         }

@@ -14,7 +14,7 @@ mod subscriptions;
 pub use close::CloseReason;
 pub use incoming::{FrameReader, Incoming};
 pub use opening::{Opening, Rejection, opening, sbe_opening};
-pub use pace::Due;
+pub use pace::{Due, Heartbeat};
 pub use subscriptions::{Form, Spelling, Stream, Subscription, Subscriptions};
 
 use std::borrow::Cow;
@@ -22,7 +22,7 @@ use std::borrow::Cow;
 use crate::{
     market::{Catalogue, Nanos, VenueId},
     session::{
-        pace::{Bucket, Heartbeat},
+        pace::Bucket,
         request::{Command, Id, Refusal},
         subscriptions::Added,
     },
@@ -44,6 +44,8 @@ pub struct Limits {
     pub pong_timeout_ms: u64,
     /// From the beginning to the end.
     pub lifetime_ms: u64,
+    /// Up to how much chance takes off that.
+    pub lifetime_jitter_ms: u32,
     /// Bytes of names that mean nothing here.
     pub unknown_bytes_max: usize,
 }
@@ -110,11 +112,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session as its upgrade request wants it; `effects` say what follows from that, as after a message.
-    pub fn open(opening: &Opening, context: &Context<'_>, effects: &mut Effects) -> Self {
+    /// A session as its upgrade request wants it; `effects` say what follows from that, as after a message. `chance` is
+    /// any number: it decides how long it may live.
+    pub fn open(opening: &Opening, chance: u64, context: &Context<'_>, effects: &mut Effects) -> Self {
         let mut session = Self {
             subscriptions: Subscriptions::default(),
-            heartbeat: Heartbeat::new(context.now),
+            heartbeat: Heartbeat::new(context.limits, chance, context.now),
             bucket: Bucket::new(context.limits, context.now),
             venue: opening.venue,
             encoding: opening.encoding,

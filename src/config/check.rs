@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use super::{Config, ConfigError, Sbe, Venue, api_key::KEY_BYTES_MAX};
+use crate::topic::VENUES_MAX;
 
 /// Names of ours in paths: a venue that took one could not be reached.
 const RESERVED: [&str; 14] = [
@@ -13,23 +14,32 @@ const RESERVED: [&str; 14] = [
 /// The address of a venue that the simulated exchange inside this process stands in for.
 pub const EMBEDDED: &str = "embedded";
 
+/// A hundred years of hours, or nineteen of minutes.
+const STORE_ROWS_MAX: u64 = 10_000_000;
+
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { server, session, ring, engine, intake, exchange, .. } = config;
+    let Config { server, session, ws_api, ring, engine, intake, exchange, .. } = config;
     range("server.shards", server.shards, 0, 64)?;
     range("server.backlog", server.backlog, 1, i32::MAX)?;
     range("server.handshake_timeout_ms", server.handshake_timeout_ms, 100, 600_000)?;
     range("server.request_bytes_max", server.request_bytes_max, 1024, 1 << 20)?;
     range("server.pending_max", server.pending_max, 1, 1 << 20)?;
     sbe(&config.sbe)?;
+    range("server.ban_first_ms", server.ban_first_ms, 1000, 30 * 86_400_000)?;
+    range("server.ban_max_ms", server.ban_max_ms, server.ban_first_ms, 30 * 86_400_000)?;
     range("session.streams_max", session.streams_max, 1, 65_536)?;
     range("session.messages_burst", session.messages_burst, 1, 1 << 20)?;
     range("session.ping_interval_ms", session.ping_interval_ms, 10, 86_400_000)?;
     range("session.pong_timeout_ms", session.pong_timeout_ms, session.ping_interval_ms, 86_400_000)?;
     range("session.lifetime_ms", session.lifetime_ms, 100, 366 * 86_400_000)?;
+    range("session.lifetime_jitter_ms", session.lifetime_jitter_ms.into(), 0, session.lifetime_ms.min(86_400_000))?;
     range("session.message_bytes_max", session.message_bytes_max, 1024, 1 << 24)?;
     range("session.unknown_bytes_max", session.unknown_bytes_max, 0, 1 << 24)?;
     range("session.outbox_bytes_max", session.outbox_bytes_max, 4096, 1 << 30)?;
     range("session.close_timeout_ms", session.close_timeout_ms, 10, 60_000)?;
+    range("ws_api.connections_max", ws_api.connections_max, 0, 65_536)?;
+    range("ws_api.message_bytes_max", ws_api.message_bytes_max, 1024, 1 << 24)?;
+    range("ws_api.write_timeout_ms", ws_api.write_timeout_ms, 100, 600_000)?;
     range("delivery.flush_delay_ms_max", config.delivery.flush_delay_ms_max, 0, 1000)?;
     range("ring.slots", ring.slots, 64, 1 << 20)?;
     if !ring.slots.is_power_of_two() {
@@ -49,6 +59,13 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("intake.lifetime_ms", intake.lifetime_ms, 1000, 366 * 86_400_000)?;
     range("intake.frame_bytes_max", intake.frame_bytes_max, 1 << 16, 1 << 30)?;
     range("intake.rest_weight_percent", intake.rest_weight_percent, 1, 100)?;
+    let store = &config.store;
+    range("store.bytes_max", store.bytes_max, 1 << 20, 1 << 50)?;
+    range("store.commit_interval_ms", store.commit_interval_ms, 10, 60_000)?;
+    range("store.second_rows_max", store.second_rows_max, 1, STORE_ROWS_MAX)?;
+    range("store.minute_rows_max", store.minute_rows_max, 1, STORE_ROWS_MAX)?;
+    range("store.rows_max", store.rows_max, 1, STORE_ROWS_MAX)?;
+    range("store.trades_max", store.trades_max, 1, 1_000_000)?;
     range("exchange.rate", exchange.rate, 1, 1_000_000)?;
     log_level(&config.log.level)?;
     venues(&config.venues)
@@ -81,6 +98,7 @@ fn venues(venues: &[Venue]) -> Result<(), ConfigError> {
     if venues.is_empty() {
         return Err(out_of_range("venues", "empty", "name at least one [[venues]]".to_owned()));
     }
+    range("venues", venues.len(), 1, VENUES_MAX)?;
     for (index, venue) in venues.iter().enumerate() {
         let key = |name: &str| format!("venues.{}.{name}", index + 1);
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';

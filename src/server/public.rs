@@ -24,13 +24,22 @@ use tokio::{
 use super::{
     Phase, Rejection, Rest, Shards,
     api_key::{self, ApiKey},
+    docs::{Called, Docs},
     head::{self, HEADERS_MAX, Handshake, Head},
-    limits::Allowance,
+    limits::{Allowance, Weights},
     listen, reached,
     rewind::Rewind,
+    ws_api::{self, Api},
 };
-use crate::{clock, config, metrics, topic::Encoding};
+use crate::{
+    clock,
+    config::{self, Config},
+    market::Catalogue,
+    metrics,
+    topic::Encoding,
+};
 
+mod gzip;
 mod respond;
 
 /// Idle time after which a kept-alive connection is closed; also the time for the head of a later request.
@@ -47,20 +56,21 @@ const LINGER: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 2048;
 /// Binance's window for new connections.
 const CONNECTS_WINDOW: Duration = Duration::from_secs(300);
-const WEIGHT_WINDOW: Duration = Duration::from_secs(60);
 
 /// Close frame 1013 "try again later", for a socket that no shard took after its 101 was written.
 const CLOSE_TRY_AGAIN_LATER: [u8; 4] = [0x88, 0x02, 0x03, 0xF5];
 
 /// What every connection of the doors for clients shares.
 pub(super) struct Door<S> {
-    rest: Rest,
+    rest: Arc<Rest>,
+    api: Arc<Api>,
+    catalogue: Arc<Catalogue>,
+    docs: Docs,
     shards: Arc<S>,
     /// One of these opens the door of SBE; empty: it is open.
     keys: Vec<config::ApiKey>,
     connects: Allowance,
-    weight: Allowance,
-    weight_most: u32,
+    weights: Arc<Weights>,
     handshake_timeout: Duration,
     request_bytes_max: usize,
     metrics: metrics::Server,
@@ -69,24 +79,51 @@ pub(super) struct Door<S> {
     phase: watch::Receiver<Phase>,
 }
 
+/// How many connections there may be of those that stay with the doors.
+pub(super) struct Places {
+    /// In the handshake or in REST.
+    pub(super) pending: Arc<Semaphore>,
+    /// At `/ws-api/v3`.
+    pub(super) ws_api: Arc<Semaphore>,
+}
+
+/// What requests are answered from.
+pub(super) struct Answers {
+    pub(super) rest: Rest,
+    pub(super) docs: Docs,
+}
+
+/// Where a WebSocket goes.
+enum Admitted<O> {
+    Shard(O),
+    Api(ws_api::Admitted),
+}
+
 impl<S: Shards> Door<S> {
     pub(super) fn new(
-        settings: &config::Server,
-        keys: Vec<config::ApiKey>,
-        rest: Rest,
+        config: &Config,
+        catalogue: Arc<Catalogue>,
+        answers: Answers,
         shards: Arc<S>,
         metrics: metrics::Server,
-        pending: Arc<Semaphore>,
+        places: Places,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        let allowance = |most, window| Allowance::new(most, window, settings.exempt_loopback);
+        let settings = &config.server;
+        let Answers { rest, docs } = answers;
+        let rest = Arc::new(rest);
+        let weights = Arc::new(Weights::new(settings));
+        let Places { pending, ws_api } = places;
+        let (api_rest, api_weights) = (Arc::clone(&rest), Arc::clone(&weights));
         Self {
             rest,
+            api: Arc::new(Api::new(config, api_rest, api_weights, ws_api, phase.clone(), metrics.clone())),
+            catalogue,
+            docs,
             shards,
-            keys,
-            connects: allowance(settings.connects_per_five_minutes, CONNECTS_WINDOW),
-            weight: allowance(settings.rest_weight_per_minute, WEIGHT_WINDOW),
-            weight_most: settings.rest_weight_per_minute,
+            keys: config.sbe.api_keys.clone(),
+            connects: Allowance::new(settings.connects_per_five_minutes, CONNECTS_WINDOW, settings.exempt_loopback),
+            weights,
             handshake_timeout: Duration::from_millis(settings.handshake_timeout_ms),
             request_bytes_max: settings.request_bytes_max,
             metrics,
@@ -228,7 +265,7 @@ struct Knock<'a> {
 }
 
 /// Decides about a handshake: what it opens, or why not and after how many seconds to come again.
-fn admission<S: Shards>(door: &Door<S>, knock: &Knock<'_>) -> Result<S::Opening, (Rejection, Option<u64>)> {
+fn admission<S: Shards>(door: &Door<S>, knock: &Knock<'_>) -> Result<Admitted<S::Opening>, (Rejection, Option<u64>)> {
     let now = clock::now();
     let peer = knock.peer;
     if let Err(exhausted) = door.connects.check(peer.ip(), now) {
@@ -241,26 +278,32 @@ fn admission<S: Shards>(door: &Door<S>, knock: &Knock<'_>) -> Result<S::Opening,
         metrics::Server::refused("key");
         return Err((rejection, None));
     }
-    door.shards.opening(knock.target, knock.encoding).map_err(|rejection| {
+    let refused = |rejection| {
         metrics::Server::refused("path");
         (rejection, None)
-    })
+    };
+    let api =
+        (knock.encoding == Encoding::Json).then(|| ws_api::Opening::read(knock.target, &door.catalogue)).flatten();
+    match api {
+        Some(opening) => door.api.admit(opening.map_err(refused)?, peer).map(Admitted::Api),
+        None => door.shards.opening(knock.target, knock.encoding).map(Admitted::Shard).map_err(refused),
+    }
 }
 
 async fn upgrade<S: Shards>(
-    door: &Door<S>,
+    door: &Arc<Door<S>>,
     mut stream: TcpStream,
     early: Bytes,
     knock: &Knock<'_>,
     handshake: &Handshake,
 ) {
-    let opening = match admission(door, knock) {
-        Ok(opening) => opening,
+    let admitted = match admission(door, knock) {
+        Ok(admitted) => admitted,
         Err((rejection, retry_after_s)) => return refuse(stream, &rejection, retry_after_s).await,
     };
     let written = timeout(door.handshake_timeout, stream.write_all(&respond::switching(handshake))).await;
     if matches!(written, Ok(Ok(()))) {
-        hand_over(door, stream, early, opening, knock.peer);
+        hand_over(door, stream, early, admitted, knock.peer);
     }
 }
 
@@ -269,8 +312,22 @@ fn only_streams() -> Rejection {
     Rejection { status: 426, body: body.to_owned() }
 }
 
-/// Gives an upgraded socket to the shards.
-fn hand_over<S: Shards>(door: &Door<S>, stream: TcpStream, early: Bytes, opening: S::Opening, peer: SocketAddr) {
+/// Gives an upgraded socket to whom it is for.
+fn hand_over<S: Shards>(
+    door: &Door<S>,
+    stream: TcpStream,
+    early: Bytes,
+    admitted: Admitted<S::Opening>,
+    peer: SocketAddr,
+) {
+    let opening = match admitted {
+        Admitted::Shard(opening) => opening,
+        Admitted::Api(admitted) => {
+            door.metrics.upgrades.increment(1);
+            tokio::spawn(Arc::clone(&door.api).serve(stream, early, admitted, peer));
+            return;
+        }
+    };
     let Ok(socket) = stream.into_std() else { return };
     match door.shards.admit(socket, early, opening, peer) {
         Ok(()) => door.metrics.upgrades.increment(1),
@@ -350,15 +407,19 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
         Some(Err(rejection)) => return respond::rejected(&rejection, None),
         None => {}
     }
-    let time_unit = headers.get("x-mbx-time-unit").map(|value| value.to_str().unwrap_or("?"));
     let path = target.split('?').next().unwrap_or_default();
     if path == "/" {
         return respond::page(request.method());
     }
-    let response = respond::rest(door, peer, request.method().as_str(), &target, time_unit);
+    let named = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let called = Called { host: named("host"), scheme: named("x-forwarded-proto") };
+    if let Some(document) = door.docs.at(path, called) {
+        return respond::document(request.method(), document.content_type, document.body);
+    }
+    let response = respond::rest(door, peer, request.method().as_str(), &target, headers);
     let response = match response {
         Some(response) => response,
-        None if door.shards.opening(&target, Encoding::Json).is_ok() => {
+        None if is_websocket(door, &target) => {
             let body = "this is a WebSocket address".to_owned();
             respond::rejected(&Rejection { status: 426, body }, None)
         }
@@ -366,6 +427,11 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
     };
     metrics::Server::answered(response.status().as_u16());
     response
+}
+
+/// Whether `target` is an address that a handshake would be accepted at.
+fn is_websocket<S: Shards>(door: &Door<S>, target: &str) -> bool {
+    door.shards.opening(target, Encoding::Json).is_ok() || ws_api::Opening::read(target, &door.catalogue).is_some()
 }
 
 /// Answers 101 through hyper and hands the socket over when hyper lets go of it.
@@ -377,8 +443,8 @@ fn upgrade_later<S: Shards>(
     handshake: &Handshake,
 ) -> Response<Full<Bytes>> {
     let knock = Knock { peer, target, encoding: Encoding::Json, key: ApiKey::Good };
-    let opening = match admission(door, &knock) {
-        Ok(opening) => opening,
+    let admitted = match admission(door, &knock) {
+        Ok(admitted) => admitted,
         Err((rejection, retry_after_s)) => return respond::rejected(&rejection, retry_after_s),
     };
     let upgraded = hyper::upgrade::on(request);
@@ -388,7 +454,7 @@ fn upgrade_later<S: Shards>(
         let parts = upgraded.downcast::<TokioIo<Rewind>>().expect("serve_http wraps exactly this");
         let (early, stream) = parts.io.into_inner().into_parts();
         let early = if early.is_empty() { parts.read_buf } else { [parts.read_buf, early].concat().into() };
-        hand_over(&door, stream, early, opening, peer);
+        hand_over(&door, stream, early, admitted, peer);
     });
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

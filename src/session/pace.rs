@@ -50,8 +50,10 @@ pub enum Due {
 
 /// Pings sent and answered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heartbeat {
+pub struct Heartbeat {
     opened_ms: i64,
+    /// What chance takes off the lifetime.
+    cut_ms: u32,
     /// The last two pings: an answer may cross the next ping on its way. Zero: none.
     pings_ms: [i64; 2],
     /// The oldest ping since the last answer; zero: all is answered.
@@ -59,17 +61,20 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(super) fn new(now: Nanos) -> Self {
-        Self { opened_ms: now.millis(), pings_ms: [0; 2], unanswered_ms: 0 }
+    /// One that begins now. `chance` picks how much of [`Limits::lifetime_jitter_ms`] is taken off its lifetime: sessions
+    /// that came in one storm do not all end, and come back, in another.
+    pub fn new(limits: &Limits, chance: u64, now: Nanos) -> Self {
+        let cut_ms = chance % (u64::from(limits.lifetime_jitter_ms) + 1);
+        Self { opened_ms: now.millis(), cut_ms: cut_ms as u32, pings_ms: [0; 2], unanswered_ms: 0 }
     }
 
     /// What is due now; a ping that it returns counts as sent.
-    pub(super) fn due(&mut self, limits: &Limits, now: Nanos) -> Due {
+    pub fn due(&mut self, limits: &Limits, now: Nanos) -> Due {
         let now_ms = now.millis();
         let has_passed = |since_ms: i64, limit_ms: u64| {
             u64::try_from(now_ms.saturating_sub(since_ms)).is_ok_and(|elapsed| elapsed >= limit_ms)
         };
-        if has_passed(self.opened_ms, limits.lifetime_ms) {
+        if has_passed(self.opened_ms, limits.lifetime_ms.saturating_sub(self.cut_ms.into())) {
             return Due::Close(CloseReason::Lifetime);
         }
         if self.unanswered_ms != 0 && has_passed(self.unanswered_ms, limits.pong_timeout_ms) {
@@ -86,7 +91,7 @@ impl Heartbeat {
     }
 
     /// Hears a pong: only one that repeats a ping's payload counts.
-    pub(super) fn pong(&mut self, payload: &[u8]) {
+    pub fn pong(&mut self, payload: &[u8]) {
         let Some(answered) = std::str::from_utf8(payload).ok().and_then(|text| text.parse::<i64>().ok()) else {
             return;
         };
@@ -113,6 +118,7 @@ mod tests {
             ping_interval_ms: 20_000,
             pong_timeout_ms: 60_000,
             lifetime_ms: 86_400_000,
+            lifetime_jitter_ms: 3_600_000,
             unknown_bytes_max: 1000,
         }
     }
@@ -137,7 +143,7 @@ mod tests {
 
     #[test]
     fn pings_come_at_their_interval_and_answers_keep_the_session() {
-        let mut heartbeat = Heartbeat::new(at(0));
+        let mut heartbeat = Heartbeat::new(&limits(), 0, at(0));
         assert_eq!(heartbeat.due(&limits(), at(19_999)), Due::Nothing);
         for round in 1..20 {
             let now = 20_000 * round;
@@ -149,7 +155,7 @@ mod tests {
 
     #[test]
     fn only_a_pong_with_our_payload_counts() {
-        let mut heartbeat = Heartbeat::new(at(0));
+        let mut heartbeat = Heartbeat::new(&limits(), 0, at(0));
         for now in [20_000, 40_000, 60_000] {
             assert_eq!(heartbeat.due(&limits(), at(now)), Due::Ping(START + now));
             for foreign in [&b""[..], b"0", b"1789", b"\xFF", b"99999999999999999999"] {
@@ -161,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_crosses_the_next_ping_counts_for_its_own() {
-        let mut heartbeat = Heartbeat::new(at(0));
+        let mut heartbeat = Heartbeat::new(&limits(), 0, at(0));
         assert_eq!(heartbeat.due(&limits(), at(20_000)), Due::Ping(START + 20_000));
         assert_eq!(heartbeat.due(&limits(), at(40_000)), Due::Ping(START + 40_000));
         heartbeat.pong((START + 20_000).to_string().as_bytes());
@@ -171,7 +177,29 @@ mod tests {
 
     #[test]
     fn age_ends_a_session() {
-        let mut heartbeat = Heartbeat::new(at(0));
+        let mut heartbeat = Heartbeat::new(&limits(), 0, at(0));
+        assert_ne!(heartbeat.due(&limits(), at(86_399_999)), Due::Close(CloseReason::Lifetime));
         assert_eq!(heartbeat.due(&limits(), at(86_400_000)), Due::Close(CloseReason::Lifetime));
+    }
+
+    #[test]
+    fn those_who_came_together_do_not_go_together() {
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut ends_by_minute = [0; 60];
+        for _ in 0..6000 {
+            let heartbeat = Heartbeat::new(&limits(), random.u64(..), at(0));
+            // A copy each time: pings do not matter here.
+            let ends = |ms| { heartbeat }.due(&limits(), at(ms)) == Due::Close(CloseReason::Lifetime);
+            assert!(!ends(82_799_999) && ends(86_400_000), "at most an hour is taken off");
+            let (mut alive, mut over) = (82_799_999, 86_400_000);
+            while over - alive > 1 {
+                let middle = i64::midpoint(alive, over);
+                *(if ends(middle) { &mut over } else { &mut alive }) = middle;
+            }
+            ends_by_minute[((over - 82_800_000) / 60_000).min(59) as usize] += 1;
+        }
+        assert!(ends_by_minute.iter().all(|&count| count < 200), "evenly, not at once: {ends_by_minute:?}");
     }
 }

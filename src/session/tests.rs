@@ -28,6 +28,7 @@ fn limits() -> Limits {
         ping_interval_ms: 20_000,
         pong_timeout_ms: 60_000,
         lifetime_ms: 86_400_000,
+        lifetime_jitter_ms: 0,
         unknown_bytes_max: 65_536,
     }
 }
@@ -46,7 +47,7 @@ impl Client {
         let opening = opening(url, &catalogue).unwrap();
         let mut effects = Effects::default();
         let session =
-            Session::open(&opening, &Context { catalogue: &catalogue, limits: &limits, now: NOW }, &mut effects);
+            Session::open(&opening, 0, &Context { catalogue: &catalogue, limits: &limits, now: NOW }, &mut effects);
         Self { catalogue, limits, session, effects }
     }
 
@@ -315,7 +316,7 @@ fn at_the_door_of_sbe_the_words_are_the_same_and_the_streams_are_others() {
     let opening =
         sbe_opening("/stream?streams=btcusdt@bestBidAsk/btcusdt@bookTicker&timeUnit=second", &catalogue).unwrap();
     let mut effects = Effects::default();
-    let session = Session::open(&opening, &context, &mut effects);
+    let session = Session::open(&opening, 0, &context, &mut effects);
     assert!(!session.is_combined() && session.unit() == TimeUnit::Microseconds);
     let mut client = Client { catalogue: self::catalogue(), limits: limits.clone(), session, effects };
     for (text, reply) in [

@@ -107,6 +107,7 @@ impl<W: Wire> Fanout<W> {
                 ping_interval_ms: config.ping_interval_ms,
                 pong_timeout_ms: config.pong_timeout_ms,
                 lifetime_ms: config.lifetime_ms,
+                lifetime_jitter_ms: config.lifetime_jitter_ms,
                 unknown_bytes_max: config.unknown_bytes_max,
             },
             message_bytes_max: config.message_bytes_max,
@@ -146,7 +147,8 @@ impl<W: Wire> Fanout<W> {
     /// Takes over a connection whose upgrade has been answered; `early` are bytes that came behind the request.
     pub fn admit(&mut self, wire: W, opening: &Opening, early: &[u8]) -> u32 {
         let mut effects = mem::take(&mut self.scratch.effects);
-        let session = Session::open(opening, &context(&self.catalogue, &self.limits, self.now), &mut effects);
+        let session =
+            Session::open(opening, fastrand::u64(..), &context(&self.catalogue, &self.limits, self.now), &mut effects);
         let id =
             self.links.insert(Link { wire, session, reader: FrameReader::default(), outbox: None, stage: Stage::Open });
         self.arena.cover(id.index);

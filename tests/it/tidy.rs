@@ -9,7 +9,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("topic", &["market", "ring"]),
     ("clock", &["market"]),
     ("metrics", &[]),
-    ("config", &[]),
+    ("config", &["topic"]),
     ("recording", &["market"]),
     ("normalise", &["market"]),
     ("venue", &["market", "normalise"]),
