@@ -23,7 +23,7 @@ use crate::{
     ring::{self, Publisher},
     server::{self, BindError, Server},
     sim,
-    store::Store,
+    store::{self, Store, StoreError},
     topic::{Batch, Interest},
     views::{self, Following, Views},
 };
@@ -40,6 +40,9 @@ pub enum StartError {
     /// An address cannot be listened at.
     #[error(transparent)]
     Address(#[from] BindError),
+    /// The history cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A recording cannot be read.
     #[error("{0}")]
     Recording(String),
@@ -67,6 +70,7 @@ pub struct App {
     doors: Runtime,
     shards: Arc<Shards>,
     following: Following,
+    keeping: store::Following,
     ingest: Ingest,
     feeds: Runtime,
     exchange: Option<Source>,
@@ -97,12 +101,15 @@ impl App {
         Self::join(&config, exchange.map(Source::Simulated))
     }
 
-    /// Starts everything on a recording: stand-ins play its exchanges, in place of the configured venues.
+    /// Starts everything on a recording: stand-ins play its exchanges, in place of the configured venues, and history is
+    /// kept in memory.
     ///
     /// # Errors
     /// As [`App::start`], and if the files are no recording.
     pub fn start_replay(mut config: Config, files: &[PathBuf], speed: sim::replay::Speed) -> Result<Self, StartError> {
         let replays = plan::stand_in(&mut config, files, speed)?;
+        // What a recording says is not the history of the venues that it is from.
+        config.store.path.clear();
         Self::join(&config, Some(Source::Replayed(replays)))
     }
 
@@ -119,7 +126,9 @@ impl App {
         let interest = Arc::new(Interest::new(catalogue.instruments().len()));
         let publisher = ring::ring::<Batch>(config.ring.slots, config.ring.bytes);
 
-        let store = Store::in_memory(Arc::clone(&catalogue));
+        let store = Store::open(Arc::clone(&catalogue), &config.store)?;
+        let keeping = store::follow(Arc::clone(&store), |waker| vec![publisher.reader(waker)])
+            .map_err(StartError::system("starting the store"))?;
         let views = Views::new(Arc::clone(&catalogue));
         let following = views::follow(Arc::clone(&views), Arc::clone(&interest), |waker| vec![publisher.reader(waker)])
             .map_err(StartError::system("starting the views"))?;
@@ -132,19 +141,24 @@ impl App {
             config,
             Arc::clone(&catalogue),
             Arc::clone(&views),
-            store,
+            Arc::clone(&store),
             Arc::clone(&shards),
             prometheus,
         )?;
 
         let feeds = runtime("intake")?;
         let ingest = Ingest::start(config, plan, interest, publisher, &feeds, None)?;
-        Ok(Self { server, doors, shards, following, ingest, feeds, exchange, catalogue })
+        Ok(Self { server, doors, shards, following, keeping, ingest, feeds, exchange, catalogue })
     }
 
     /// Where the public door is.
     pub fn public_address(&self) -> SocketAddr {
         self.server.public_addr()
+    }
+
+    /// Where the door of SBE is; `None` if it is switched off.
+    pub fn sbe_address(&self) -> Option<SocketAddr> {
+        self.server.sbe_addr()
     }
 
     /// Where the operators' door is.
@@ -200,12 +214,13 @@ impl App {
 
     /// Drains: no new connections, `serverShutdown` to everyone, close frames, then venues and threads end.
     pub fn stop(self) {
-        let Self { server, doors, shards, following, ingest, feeds, exchange, .. } = self;
+        let Self { server, doors, shards, following, keeping, ingest, feeds, exchange, .. } = self;
         server.stop_accepting();
         shards.drain(DRAIN);
         doors.block_on(server.shutdown());
         ingest.stop(&feeds);
         following.stop();
+        keeping.stop();
         drop(exchange);
         feeds.shutdown_timeout(DRAIN);
         doors.shutdown_timeout(DRAIN);

@@ -150,10 +150,15 @@ impl Book {
     /// `None` if touches after `id` were forgotten already: then only the whole book tells. The cost goes with the
     /// number of touches, not with the size of the book.
     pub fn changes_since(&self, id: i64, pool: &mut Vec<Level>) -> Option<Runs> {
-        if !self.bids.journal.reaches(id) || !self.asks.journal.reaches(id) {
+        if !self.remembers(id) {
             return None;
         }
         Some(Runs { bids: self.bids.changes_since(id, pool), asks: self.asks.changes_since(id, pool) })
+    }
+
+    /// Whether [`Book::changes_since`] can tell what was touched after update `id`.
+    pub const fn remembers(&self, id: i64) -> bool {
+        self.bids.journal.reaches(id) && self.asks.journal.reaches(id)
     }
 
     /// Appends the best `count` levels of each side to `pool`; `usize::MAX`: the whole book.

@@ -115,6 +115,7 @@ impl From<StartError> for Failure {
         let code = match error {
             StartError::Config(_) => Self::CONFIG,
             StartError::Address(_) => Self::UNAVAILABLE,
+            StartError::Store(_) => Self::CANNOT_CREATE,
             StartError::Recording(_) => Self::NO_INPUT,
             StartError::System { .. } => Self::DEFECT,
         };
@@ -170,6 +171,11 @@ fn check_config(config: &Config) -> Result<(), Failure> {
     crate::app::check(config)?;
     println!("The configuration is good.");
     println!("  public door   {}", config.server.listen);
+    match config.sbe.listen {
+        Some(address) if config.sbe.api_keys.is_empty() => println!("  SBE door      {address}"),
+        Some(address) => println!("  SBE door      {address}, for {} API keys", config.sbe.api_keys.len()),
+        None => println!("  SBE door      none"),
+    }
     println!("  ops door      {}", config.ops.listen);
     for venue in &config.venues {
         let count = venue.symbols.len();

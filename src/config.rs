@@ -2,15 +2,17 @@
 //!
 //! Every key stands in `config/default.toml` with its unit, limit and reason; that file *is* the default.
 
+mod api_key;
 mod check;
 mod merge;
 
+pub use api_key::ApiKey;
 pub use check::EMBEDDED;
 pub use merge::{ConfigError, Overrides};
 
 use std::net::SocketAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 
 /// The built-in defaults, as `tickcast default-config` prints them.
 pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
@@ -20,6 +22,7 @@ pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 #[allow(missing_docs, reason = "config/default.toml explains each key once, where its reader looks")]
 pub struct Config {
     pub server: Server,
+    pub sbe: Sbe,
     pub session: Session,
     pub ws_api: WsApi,
     pub delivery: Delivery,
@@ -27,6 +30,7 @@ pub struct Config {
     pub ring: Ring,
     pub engine: Engine,
     pub intake: Intake,
+    pub store: Store,
     pub log: Log,
     pub exchange: Exchange,
     pub venues: Vec<Venue>,
@@ -47,6 +51,18 @@ pub struct Server {
     pub connects_per_five_minutes: u32,
     pub exempt_loopback: bool,
     pub rest_weight_per_minute: u32,
+    pub ban_after_refusals: u32,
+    pub ban_first_ms: u64,
+    pub ban_max_ms: u64,
+}
+
+/// The door of SBE.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Sbe {
+    #[serde(deserialize_with = "address_or_nothing")]
+    pub listen: Option<SocketAddr>,
+    pub api_keys: Vec<ApiKey>,
 }
 
 /// One client connection.
@@ -123,6 +139,19 @@ pub struct Intake {
     pub rest_weight_percent: u32,
 }
 
+/// The history that is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Store {
+    pub path: String,
+    pub bytes_max: u64,
+    pub commit_interval_ms: u64,
+    pub second_rows_max: u64,
+    pub minute_rows_max: u64,
+    pub rows_max: u64,
+    pub trades_max: u64,
+}
+
 /// What is logged.
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs, reason = "see config/default.toml")]
@@ -160,6 +189,19 @@ pub struct Venue {
     pub connections: u32,
     #[serde(default = "thousand")]
     pub book_depth: u32,
+}
+
+fn address_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = text.parse().map_err(|_| {
+        D::Error::custom(format_args!(
+            "`{text}` is no address; sbe.listen has to be like 127.0.0.1:9444, or empty for none"
+        ))
+    })?;
+    Ok(Some(address))
 }
 
 const fn one() -> u32 {

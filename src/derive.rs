@@ -7,5 +7,5 @@ mod depth;
 mod trades;
 
 pub use best::BestGate;
-pub use depth::{DepthCadence, Tick};
+pub use depth::{Demand, DepthCadence, Tick};
 pub use trades::{Identified, Offer, TradeGate};

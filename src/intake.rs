@@ -180,7 +180,7 @@ async fn route(stations: &[Arc<Station>], requests: &flume::Receiver<Request>) {
             | Request::AggTrades { instrument, .. }
             | Request::Klines { instrument, .. } => {
                 if let Some(station) = stations.iter().find(|station| station.upstream.carries(instrument)) {
-                    station.rest.ask(request);
+                    station.rest.ask(request).await;
                 }
             }
         }

@@ -47,6 +47,32 @@ pub struct Intake {
     pub rest_requests: Counter,
     pub rest_failures: Counter,
     pub rest_weight: Gauge,
+    /// By [`RestPurpose`].
+    pub rest_weights: [Counter; RestPurpose::COUNT],
+    /// By [`RestPurpose`].
+    pub rest_waiting: [Gauge; RestPurpose::COUNT],
+}
+
+/// What a venue's REST is asked for: a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestPurpose {
+    /// The list of instruments.
+    Listing,
+    /// Trades and aggregate trades that were lost.
+    Lost,
+    /// Whole books.
+    Book,
+    /// The newest trades.
+    Recent,
+    /// Candles.
+    Klines,
+}
+
+impl RestPurpose {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
+    const LABELS: [&str; Self::COUNT] = ["listing", "lost", "book", "recent", "klines"];
 }
 
 /// Of the engine, one per venue.
@@ -102,6 +128,21 @@ pub struct Server {
     pub ws_api_connections: Gauge,
 }
 
+/// Of the store.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "describe() says what each one is")]
+pub struct Store {
+    pub bytes: Gauge,
+    pub file_bytes: Gauge,
+    pub rows: Gauge,
+    pub commits: Counter,
+    pub commit: Histogram,
+    pub lapped: Counter,
+    pub dropped: Counter,
+    pub left_out: Counter,
+    pub failures: Counter,
+}
+
 impl Intake {
     /// Handles for `venue`.
     pub fn of(venue: &str) -> Self {
@@ -114,6 +155,11 @@ impl Intake {
             connections: gauge!("tickcast_intake_connections", "venue" => venue.clone()),
             rest_requests: counter!("tickcast_intake_rest_requests_total", "venue" => venue.clone()),
             rest_failures: counter!("tickcast_intake_rest_failures_total", "venue" => venue.clone()),
+            rest_weights: RestPurpose::LABELS.map(
+                |purpose| counter!("tickcast_intake_rest_weight_total", "venue" => venue.clone(), "purpose" => purpose),
+            ),
+            rest_waiting: RestPurpose::LABELS
+                .map(|purpose| gauge!("tickcast_intake_rest_waiting", "venue" => venue.clone(), "purpose" => purpose)),
             rest_weight: gauge!("tickcast_intake_rest_weight", "venue" => venue),
         }
     }
@@ -216,6 +262,34 @@ impl Default for Server {
     }
 }
 
+impl Store {
+    /// The handles.
+    pub fn new() -> Self {
+        Self {
+            bytes: gauge!("tickcast_store_bytes"),
+            file_bytes: gauge!("tickcast_store_file_bytes"),
+            rows: gauge!("tickcast_store_rows"),
+            commits: counter!("tickcast_store_commits_total"),
+            commit: histogram!("tickcast_store_commit_seconds"),
+            lapped: counter!("tickcast_store_lapped_total"),
+            dropped: counter!("tickcast_store_dropped_total"),
+            left_out: counter!("tickcast_store_left_out_total"),
+            failures: counter!("tickcast_store_failures_total"),
+        }
+    }
+
+    /// Counts a file set aside.
+    pub fn set_aside() {
+        counter!("tickcast_store_set_aside_total").increment(1);
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Publishes the version as a constant gauge.
 pub fn build_info(version: &'static str) {
     gauge!("tickcast_build_info", "version" => version).set(1.0);
@@ -241,6 +315,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_intake_disconnects_total", "Connections to the venue that were lost"),
     ("tickcast_intake_rest_requests_total", "REST requests sent to the venue"),
     ("tickcast_intake_rest_failures_total", "REST requests to the venue that brought no usable answer"),
+    ("tickcast_intake_rest_weight_total", "REST weight used at the venue, by purpose"),
     ("tickcast_engine_events_total", "Events decoded from the venue's frames"),
     ("tickcast_engine_updates_total", "Updates published into the ring"),
     ("tickcast_engine_refused_total", "Frames of the venue that were refused, by reason"),
@@ -253,6 +328,12 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_engine_trades_lost_total", "Trades and aggregate trades that stayed lost"),
     ("tickcast_ring_laps_total", "Times this reader fell a whole ring behind"),
     ("tickcast_ring_missed_total", "Batches this reader never saw"),
+    ("tickcast_store_commits_total", "Commits of history"),
+    ("tickcast_store_lapped_total", "Times the store fell a whole ring behind, which leaves a hole in its candles"),
+    ("tickcast_store_dropped_total", "Candles that gave way in memory because no disk took them in time"),
+    ("tickcast_store_left_out_total", "Kept rows left out of answers because the venue's decimals changed"),
+    ("tickcast_store_failures_total", "Reads and commits of history that failed"),
+    ("tickcast_store_set_aside_total", "Files of history found damaged or foreign and set aside"),
     ("tickcast_shard_deliveries_total", "Updates delivered, one per update and session"),
     ("tickcast_shard_bytes_total", "Bytes written to sessions"),
     ("tickcast_shard_writes_total", "Write calls to sessions"),
@@ -270,8 +351,12 @@ pub const COUNTERS: &[(&str, &str)] = &[
 pub const GAUGES: &[(&str, &str)] = &[
     ("tickcast_intake_connections", "Connections open to the venue"),
     ("tickcast_intake_rest_weight", "REST weight used at the venue in this minute"),
+    ("tickcast_intake_rest_waiting", "REST requests that wait for their turn, by purpose"),
     ("tickcast_book_state", "Books of the venue in this state"),
     ("tickcast_ring_lag_batches", "Batches published and not yet read by this reader"),
+    ("tickcast_store_bytes", "What the kept history occupies in use, store.bytes_max at most"),
+    ("tickcast_store_file_bytes", "Length of the file of history; unused parts of it are reused, and may be holes"),
+    ("tickcast_store_rows", "Rows of history on disk"),
     ("tickcast_shard_sessions", "Sessions open"),
     ("tickcast_shard_subscriptions", "Subscriptions held by open sessions"),
     ("tickcast_shard_queued_bytes", "Bytes waiting for slow sessions"),
@@ -284,5 +369,6 @@ pub const GAUGES: &[(&str, &str)] = &[
 /// Every histogram with its help text; all are in seconds.
 pub const HISTOGRAMS: &[(&str, &str)] = &[
     ("tickcast_engine_feed_lag_seconds", "Receive time minus the venue's event time, never below zero"),
+    ("tickcast_store_commit_seconds", "How long a commit of history takes"),
     ("tickcast_shard_delivery_seconds", "From receiving a frame to writing its first update, sampled once per pass"),
 ];

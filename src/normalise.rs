@@ -6,7 +6,7 @@ mod symbols;
 mod tape;
 mod time;
 
-pub use decimal::{DECIMALS_MAX, print, signed, unsigned, wide};
+pub use decimal::{DECIMALS_MAX, nearest, print, signed, unsigned, wide};
 pub use json::{DEPTH_MAX, Scanner, TEXT_BYTES_MAX, Text};
 pub use symbols::Symbols;
 pub use tape::Tape;

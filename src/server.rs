@@ -4,7 +4,8 @@
 //! handshake is answered and the socket leaves for a shard; anything else is served as HTTP/1.1 by hyper, the bytes
 //! already read first.
 
-mod decimal;
+mod api_key;
+mod docs;
 mod head;
 mod limits;
 mod listen;
@@ -15,7 +16,7 @@ mod rewind;
 mod ws_api;
 
 pub use listen::BindError;
-pub use rest::{Answer, Ask, Refusal, Rest};
+pub use rest::{Answer, Ask, Call, Endpoint, Parameters, Refusal, Rest};
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -32,7 +33,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{config::Config, market::Catalogue, metrics, store::Store, views::Views};
+use self::docs::Docs;
+use crate::{config::Config, market::Catalogue, metrics, store::Store, topic::Encoding, views::Views};
 
 /// How long open requests may take to end when the server shuts down.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
@@ -53,11 +55,11 @@ pub trait Shards: Send + Sync + 'static {
     /// What a path and query ask for.
     type Opening: Send + 'static;
 
-    /// Reads path and query of a handshake.
+    /// Reads path and query of a handshake at the door of `encoding`.
     ///
     /// # Errors
     /// 404 for a path that is no stream, 400 for parameters that cannot be.
-    fn opening(&self, target: &str) -> Result<Self::Opening, Rejection>;
+    fn opening(&self, target: &str, encoding: Encoding) -> Result<Self::Opening, Rejection>;
 
     /// Takes over a socket, non-blocking and already answered with 101; `early` are bytes the client sent behind its
     /// request.
@@ -82,6 +84,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Server {
     public: SocketAddr,
+    sbe: Option<SocketAddr>,
     ops: SocketAddr,
     phase: watch::Sender<Phase>,
     pending: Arc<Semaphore>,
@@ -91,7 +94,7 @@ pub struct Server {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Opens the doors of `config.server` and `config.ops` on `runtime`.
+/// Opens the doors of `config.server`, `config.sbe` and `config.ops` on `runtime`.
 ///
 /// # Errors
 /// If an address cannot be listened on.
@@ -111,29 +114,45 @@ pub fn start<S: Shards>(
     }
     let public = listen::bind(settings.listen, "server.listen", settings.backlog, settings.reuse_port)?;
     let ops = listen::bind(config.ops.listen, "ops.listen", ops::BACKLOG, false)?;
+    let bind_sbe = |address| listen::bind(address, "sbe.listen", settings.backlog, settings.reuse_port);
+    let sbe = config.sbe.listen.map(|address| bind_sbe(address).map(|listener| (listener, address))).transpose()?;
     let (phase, watched) = watch::channel(Phase::Serving);
     let _inside = runtime.enter();
     let [public, ops] =
         [register(public, settings.listen, "server.listen")?, register(ops, config.ops.listen, "ops.listen")?];
+    let sbe = sbe.map(|(listener, address)| register(listener, address, "sbe.listen")).transpose()?;
     let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), store, settings.rest_weight_per_minute);
+    let docs = Docs::new(&catalogue, public.1, sbe.as_ref().map(|(_, address)| address.port()));
     let pending_max = u32::try_from(settings.pending_max).unwrap_or(u32::MAX);
     let pending = Arc::new(Semaphore::new(pending_max as usize));
     let metrics = metrics::Server::new();
     let ws_api_max = u32::try_from(config.ws_api.connections_max).unwrap_or(u32::MAX);
     let ws_api = Arc::new(Semaphore::new(ws_api_max as usize));
     let places = public::Places { pending: Arc::clone(&pending), ws_api: Arc::clone(&ws_api) };
-    let door =
-        public::Door::new(config, Arc::clone(&catalogue), rest, shards, metrics.clone(), places, watched.clone());
+    let door = Arc::new(public::Door::new(
+        config,
+        Arc::clone(&catalogue),
+        public::Answers { rest, docs },
+        shards,
+        metrics.clone(),
+        places,
+        watched.clone(),
+    ));
     let ops_door = ops::Door::new(catalogue, views, prometheus.clone(), watched.clone());
     let addresses = [public.1, ops.1];
-    let tasks = vec![
-        tokio::spawn(public::serve(Arc::new(door), public.0)),
+    let mut tasks = vec![
+        tokio::spawn(public::serve(Arc::clone(&door), public.0, Encoding::Json)),
         tokio::spawn(ops::serve(Arc::new(ops_door), ops.0, metrics)),
         tokio::spawn(keep_up(prometheus, watched)),
     ];
+    let sbe = sbe.map(|(listener, address)| {
+        tasks.push(tokio::spawn(public::serve(door, listener, Encoding::Sbe)));
+        tracing::info!(sbe = %address, wants_key = !config.sbe.api_keys.is_empty(), "the door of SBE is open");
+        address
+    });
     let [public, ops] = addresses;
     tracing::info!(%public, %ops, "doors are open");
-    Ok(Server { public, ops, phase, pending, pending_max, ws_api, ws_api_max, tasks })
+    Ok(Server { public, sbe, ops, phase, pending, pending_max, ws_api, ws_api_max, tasks })
 }
 
 impl Server {
@@ -142,12 +161,17 @@ impl Server {
         self.public
     }
 
+    /// Where the door of SBE is; `None` if it is switched off.
+    pub fn sbe_addr(&self) -> Option<SocketAddr> {
+        self.sbe
+    }
+
     /// Where the operators' door is.
     pub fn ops_addr(&self) -> SocketAddr {
         self.ops
     }
 
-    /// Closes the public listener, lets open requests end and says on `/readyz` that we drain. Sessions are the shards'.
+    /// Closes the listeners for clients, lets open requests end and says on `/readyz` that we drain. Sessions are the shards'.
     pub fn stop_accepting(&self) {
         self.phase.send_if_modified(|phase| {
             let is_news = *phase < Phase::Draining;

@@ -13,7 +13,7 @@ mod subscriptions;
 
 pub use close::CloseReason;
 pub use incoming::{FrameReader, Incoming};
-pub use opening::{Opening, Rejection, opening};
+pub use opening::{Opening, Rejection, opening, sbe_opening};
 pub use pace::{Due, Heartbeat};
 pub use subscriptions::{Form, Spelling, Stream, Subscription, Subscriptions};
 
@@ -26,7 +26,7 @@ use crate::{
         request::{Command, Id, Refusal},
         subscriptions::Added,
     },
-    topic::{StreamName, TimeUnit, TopicId},
+    topic::{Encoding, StreamName, TimeUnit, TopicId},
 };
 
 /// What one session may do; `config/default.toml` says why so much.
@@ -106,6 +106,7 @@ pub struct Session {
     heartbeat: Heartbeat,
     bucket: Bucket,
     venue: VenueId,
+    encoding: Encoding,
     combined: bool,
     unit: TimeUnit,
 }
@@ -119,6 +120,7 @@ impl Session {
             heartbeat: Heartbeat::new(context.limits, chance, context.now),
             bucket: Bucket::new(context.limits, context.now),
             venue: opening.venue,
+            encoding: opening.encoding,
             combined: opening.combined,
             unit: opening.unit,
         };
@@ -127,7 +129,7 @@ impl Session {
         effects.added_from = Some(0);
         for text in &opening.streams {
             // In a URL nothing is refused: what is no legal name is subscribed to in silence.
-            let name = StreamName::parse(text, session.venue, context.catalogue);
+            let name = StreamName::parse(text, session.venue, context.catalogue, session.encoding);
             if session.add(text, name, context) == Added::Full {
                 session.refuse(effects, &too_many_subscriptions(None), CloseReason::TooManySubscriptions);
                 break;
@@ -195,9 +197,9 @@ impl Session {
         self.subscriptions = Subscriptions::default();
     }
 
-    /// Whether events are wrapped.
+    /// Whether events are wrapped; at the door of SBE they never are, whatever `combined` says.
     pub fn is_combined(&self) -> bool {
-        self.combined
+        self.combined && self.encoding == Encoding::Json
     }
 
     /// The unit of its times.
@@ -206,9 +208,10 @@ impl Session {
     }
 
     fn wants_if(&self, combined: bool, subscription: &Subscription) -> Option<(TopicId, Form)> {
-        match subscription.stream {
-            Stream::Known(topic, spelling) => Some((topic, Form::new(combined, self.unit, spelling))),
-            Stream::Unknown { .. } => None,
+        match (subscription.stream, self.encoding) {
+            (Stream::Known(topic, spelling), Encoding::Json) => Some((topic, Form::new(combined, self.unit, spelling))),
+            (Stream::Known(topic, _), Encoding::Sbe) => Some((topic, Form::SBE)),
+            (Stream::Unknown { .. }, _) => None,
         }
     }
 
@@ -228,7 +231,7 @@ impl Session {
             Command::ListSubscriptions => self.list(id, context.catalogue, effects),
             Command::GetCombined => reply::flag(&mut effects.reply, self.combined, id),
             Command::SetCombined(combined) => {
-                effects.reformed = self.combined != combined;
+                effects.reformed = self.combined != combined && self.encoding == Encoding::Json;
                 self.combined = combined;
                 reply::done(&mut effects.reply, id);
             }
@@ -236,8 +239,8 @@ impl Session {
     }
 
     fn subscribe(&mut self, names: &[Cow<'_, str>], id: Id<'_>, context: &Context<'_>, effects: &mut Effects) {
-        let venue = self.venue;
-        let parsed = names.iter().map(|name| StreamName::parse(name, venue, context.catalogue));
+        let (venue, encoding) = (self.venue, self.encoding);
+        let parsed = names.iter().map(|name| StreamName::parse(name, venue, context.catalogue, encoding));
         if parsed.clone().any(|name| name == StreamName::Malformed) {
             return self.refuse(effects, &invalid_stream(id), CloseReason::InvalidRequest);
         }
@@ -252,7 +255,7 @@ impl Session {
 
     fn unsubscribe(&mut self, names: &[Cow<'_, str>], id: Id<'_>, context: &Context<'_>, effects: &mut Effects) {
         for text in names {
-            let name = StreamName::parse(text, self.venue, context.catalogue);
+            let name = StreamName::parse(text, self.venue, context.catalogue, self.encoding);
             if name == StreamName::Malformed {
                 effects.removed.clear();
                 return self.refuse(effects, &invalid_stream(id), CloseReason::InvalidRequest);

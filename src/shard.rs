@@ -233,7 +233,7 @@ fn stay_on(core: Option<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{market::VenueId, topic::TimeUnit};
+    use crate::session;
 
     #[test]
     fn a_storm_waits_for_a_shard_that_is_busy() {
@@ -244,7 +244,7 @@ mod tests {
         // Nobody takes anything out: the thread is as busy as it can be.
         let (sender, _inbox) = inbox();
         let shard = Shard { inbox: sender, shared: Arc::default(), bell: builder.bell, thread: None };
-        let opening = Opening { venue: VenueId(0), combined: false, unit: TimeUnit::Milliseconds, streams: Vec::new() };
+        let opening = session::opening("/ws", &Catalogue::new()).expect("a path of ours");
         for index in 0..4_000 {
             let socket = socket.try_clone().expect("a descriptor");
             let admission = Admission { socket, early: Bytes::new(), opening: opening.clone(), peer };

@@ -3,6 +3,8 @@
 //! [`start`] runs the simulated one: it is the embedded default of `tickcast serve`, and with [`Faults`] the adversary in
 //! tests. Both sit behind the real connector: nothing in the program knows that the other side is no venue.
 
+mod bar;
+mod channel;
 mod control;
 mod decimal;
 mod door;
@@ -14,6 +16,7 @@ mod market;
 pub mod replay;
 mod rest;
 mod symbols;
+mod timeframe;
 
 pub use exchange::{Counters, Running, Settings, start};
 pub use faults::{Fault, Faults};

@@ -12,6 +12,16 @@ pub use interest::Interest;
 pub use name::{SYMBOL_CHARS_MAX, StreamName};
 pub use update::{Batch, BookState, Element, Payload, Update};
 
+/// What market data are made of on a door.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// Text frames.
+    #[default]
+    Json,
+    /// Binary frames of Binance's SBE schema 1:0 (binance.md section 9). Control messages stay JSON text.
+    Sbe,
+}
+
 /// In which unit a client wants its times (`timeUnit`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TimeUnit {

@@ -70,8 +70,26 @@ pub struct Traits {
     pub connects_per_five_minutes: u32,
     /// REST weight per minute.
     pub rest_weight_per_minute: u32,
+    /// Least time between two REST requests.
+    pub rest_apart: Duration,
     /// A message to send so often when the venue wants to hear from us; `None`: answering its pings is enough.
     pub keep_alive: Option<(&'static str, Duration)>,
+}
+
+/// What the body of an HTTP success says. Some venues report their errors in there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// What was asked for.
+    Answer,
+    /// We ask too often, and should pause for this long.
+    Pause(Duration),
+    /// Not now: the venue is in trouble.
+    Unavailable,
+    /// The request is refused; `for_good` if there is no such thing at all.
+    Refused {
+        /// Asking again is in vain.
+        for_good: bool,
+    },
 }
 
 /// What a venue wants to be asked. Implementations hold settings only; every method is pure.
@@ -121,6 +139,11 @@ pub trait Protocol: Sized {
     /// The request for up to `count` candles of `series` that open at `from` or later, the oldest first; `None` where the
     /// venue has none. The last row may still be in the making.
     fn klines(&self, instrument: &Instrument, series: Series, from: Nanos, count: u32) -> Option<RestRequest>;
+
+    /// What the body of a REST answer with a status of success says; only what cannot be an answer is told from one.
+    fn verdict(&self, _body: &[u8]) -> Verdict {
+        Verdict::Answer
+    }
 
     /// The messages that make the socket send this instrument's book again.
     fn resubscribe(&self, instrument: &Instrument) -> Vec<String>;
@@ -249,6 +272,10 @@ macro_rules! venues {
                 &self, instrument: &Instrument, series: Series, from: Nanos, count: u32,
             ) -> Option<RestRequest> {
                 match self { $(Self::$variant(it) => it.klines(instrument, series, from, count)),* }
+            }
+            /// See [`Protocol::verdict`].
+            pub fn verdict(&self, body: &[u8]) -> Verdict {
+                match self { $(Self::$variant(it) => it.verdict(body)),* }
             }
             /// See [`Protocol::resubscribe`].
             pub fn resubscribe(&self, instrument: &Instrument) -> Vec<String> {

@@ -3,6 +3,7 @@
 //! One thread writes (`follow`), any thread asks (`Views`). Each instrument has a lock of its own, held for as long
 //! as one update is applied or one answer is copied.
 
+mod candles;
 mod follow;
 mod mirror;
 mod recent;
@@ -122,9 +123,16 @@ impl Views {
         mirror.agg_trades.starting_at_where(filter.from_id.unwrap_or(i64::MIN), filter.limit, is_in)
     }
 
-    /// The newest candle of a series, open or just closed; closed ones before it are the store's.
+    /// The newest candle of a series as of the newest trade, open or just closed; closed ones before it are the store's.
     pub fn kline(&self, instrument: InstrumentId, series: Series) -> Option<Kline> {
-        self.mirror(instrument).kline(series)
+        self.klines(instrument, series).pop()
+    }
+
+    /// Up to three newest candles of a series as of the newest trade, the oldest first. What closed a moment ago is among
+    /// them, whether the store has it yet or not.
+    pub fn klines(&self, instrument: InstrumentId, series: Series) -> Vec<Kline> {
+        let decimals = self.catalogue.instrument(instrument).decimals();
+        self.mirror(instrument).klines(series, decimals)
     }
 
     /// The newest statistics of the day.

@@ -17,7 +17,7 @@ use crate::{
     server::{self, Rejection},
     session::{self, Opening},
     shard::{Admission, Builder, Setup, Shard},
-    topic::{Batch, Interest},
+    topic::{Batch, Encoding, Interest},
 };
 
 /// All shards of the process.
@@ -70,8 +70,12 @@ impl Shards {
 impl server::Shards for Shards {
     type Opening = Opening;
 
-    fn opening(&self, target: &str) -> Result<Opening, Rejection> {
-        session::opening(target, &self.catalogue)
+    fn opening(&self, target: &str, encoding: Encoding) -> Result<Opening, Rejection> {
+        let read = match encoding {
+            Encoding::Json => session::opening,
+            Encoding::Sbe => session::sbe_opening,
+        };
+        read(target, &self.catalogue)
             .map_err(|rejection| Rejection { status: rejection.status, body: rejection.body.to_owned() })
     }
 

@@ -21,6 +21,9 @@ pub(super) fn announce(app: &App) {
     eprintln!();
     eprintln!("  Tickcast serves {} instruments of {}.", app.instruments(), app.venues().join(", "));
     eprintln!("  Streams      ws://{public}/ws/{}@depth20@100ms", app.example_symbol().to_lowercase());
+    if let Some(sbe) = app.sbe_address() {
+        eprintln!("  SBE          ws://{sbe}/ws/{}@bestBidAsk", app.example_symbol().to_lowercase());
+    }
     eprintln!("  REST         http://{public}/api/v3/depth?symbol={}&limit=5", app.example_symbol());
     eprintln!("  Page         http://{public}/");
     eprintln!("  Metrics      http://{ops}/metrics");

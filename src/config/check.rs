@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Config, ConfigError, Venue};
+use super::{Config, ConfigError, Sbe, Venue, api_key::KEY_BYTES_MAX};
 use crate::topic::VENUES_MAX;
 
 /// Names of ours in paths: a venue that took one could not be reached.
@@ -14,6 +14,9 @@ const RESERVED: [&str; 14] = [
 /// The address of a venue that the simulated exchange inside this process stands in for.
 pub const EMBEDDED: &str = "embedded";
 
+/// A hundred years of hours, or nineteen of minutes.
+const STORE_ROWS_MAX: u64 = 10_000_000;
+
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let Config { server, session, ws_api, ring, engine, intake, exchange, .. } = config;
     range("server.shards", server.shards, 0, 64)?;
@@ -21,6 +24,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("server.handshake_timeout_ms", server.handshake_timeout_ms, 100, 600_000)?;
     range("server.request_bytes_max", server.request_bytes_max, 1024, 1 << 20)?;
     range("server.pending_max", server.pending_max, 1, 1 << 20)?;
+    sbe(&config.sbe)?;
+    range("server.ban_first_ms", server.ban_first_ms, 1000, 30 * 86_400_000)?;
+    range("server.ban_max_ms", server.ban_max_ms, server.ban_first_ms, 30 * 86_400_000)?;
     range("session.streams_max", session.streams_max, 1, 65_536)?;
     range("session.messages_burst", session.messages_burst, 1, 1 << 20)?;
     range("session.ping_interval_ms", session.ping_interval_ms, 10, 86_400_000)?;
@@ -53,10 +59,28 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("intake.lifetime_ms", intake.lifetime_ms, 1000, 366 * 86_400_000)?;
     range("intake.frame_bytes_max", intake.frame_bytes_max, 1 << 16, 1 << 30)?;
     range("intake.rest_weight_percent", intake.rest_weight_percent, 1, 100)?;
+    let store = &config.store;
+    range("store.bytes_max", store.bytes_max, 1 << 20, 1 << 50)?;
+    range("store.commit_interval_ms", store.commit_interval_ms, 10, 60_000)?;
+    range("store.second_rows_max", store.second_rows_max, 1, STORE_ROWS_MAX)?;
+    range("store.minute_rows_max", store.minute_rows_max, 1, STORE_ROWS_MAX)?;
+    range("store.rows_max", store.rows_max, 1, STORE_ROWS_MAX)?;
+    range("store.trades_max", store.trades_max, 1, 1_000_000)?;
     range("exchange.rate", exchange.rate, 1, 1_000_000)?;
     log_level(&config.log.level)?;
     venues(&config.venues)
 }
+
+/// A wrong key is named by its place: it may be a right one with a blank too many.
+fn sbe(sbe: &Sbe) -> Result<(), ConfigError> {
+    range("sbe.api_keys", sbe.api_keys.len(), 0, API_KEYS_MAX)?;
+    let Some(at) = sbe.api_keys.iter().position(|key| !key.is_legal()) else { return Ok(()) };
+    let expected = format!("a key has to be 1 to {KEY_BYTES_MAX} printable ASCII characters without blanks");
+    Err(out_of_range("sbe.api_keys", format_args!("wrong in place {}", at + 1), expected))
+}
+
+/// All of them are looked at in each handshake.
+const API_KEYS_MAX: usize = 10_000;
 
 /// A word that is no level would be read as the name of a room, and everything else would fall silent.
 fn log_level(text: &str) -> Result<(), ConfigError> {

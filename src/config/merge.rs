@@ -1,6 +1,6 @@
 //! Layers of settings, each over the one before, and the errors a person can make in them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Display};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -74,10 +74,24 @@ pub(super) fn merge(defaults: &str, overrides: &Overrides) -> Result<Config, Con
 }
 
 fn parse(origin: &str, text: &str) -> Result<Table, ConfigError> {
-    text.parse::<Table>().map_err(|error| ConfigError::Invalid {
-        origin: origin.to_owned(),
-        message: error.to_string().trim_end().to_owned(),
+    text.parse::<Table>().map_err(|error| {
+        let message = if text.contains(SECRET) {
+            // The full message quotes the line, which may be one with a key.
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            format!("line {}: {}", before.matches('\n').count() + 1, error.message())
+        } else {
+            error.to_string().trim_end().to_owned()
+        };
+        ConfigError::Invalid { origin: origin.to_owned(), message }
     })
+}
+
+/// The last part of the keys whose values no message repeats.
+const SECRET: &str = "api_keys";
+
+/// A value as messages show it.
+fn shown(key: &str, value: impl Display) -> String {
+    if key.ends_with(SECRET) { "something else (not shown)".to_owned() } else { value.to_string() }
 }
 
 fn lay_over(
@@ -119,13 +133,21 @@ fn check_type(origin: &str, key: &str, old: &Value, new: &Value) -> Result<(), C
     }
     Err(ConfigError::Invalid {
         origin: origin.to_owned(),
-        message: format!("`{key}` has to be {}, found {} `{new}`", article(old.type_str()), article(new.type_str())),
+        message: format!(
+            "`{key}` has to be {}, found {}",
+            article(old.type_str()),
+            shown(key, format_args!("{} `{new}`", article(new.type_str())))
+        ),
     })
 }
 
 /// The tables inside an array (`[[venues]]`) know their keys too.
 fn check_members(origin: &str, key: &str, value: &Value, known: &BTreeSet<String>) -> Result<(), ConfigError> {
     let Value::Array(members) = value else { return Ok(()) };
+    if key.ends_with(SECRET) {
+        // Its own type refuses tables, and repeats nothing of them.
+        return Ok(());
+    }
     for name in members.iter().filter_map(Value::as_table).flat_map(Table::keys) {
         let dotted = format!("{key}.{name}");
         if !known.contains(&dotted) {
@@ -153,11 +175,12 @@ fn set(merged: &mut Table, key: &str, text: &str, origin: &str, known: &BTreeSet
     // A bare word is a text; everything else is what TOML says it is.
     let new = match old {
         Value::String(_) => Value::String(text.to_owned()),
-        _ => format!("value = {text}")
-            .parse::<Table>()
-            .ok()
-            .and_then(|mut table| table.remove("value"))
-            .ok_or_else(|| invalid(format!("`{key}` has to be {}, found `{text}`", article(old.type_str()))))?,
+        _ => format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value")).ok_or_else(
+            || {
+                let found = shown(key, format_args!("`{text}`"));
+                invalid(format!("`{key}` has to be {}, found {found}", article(old.type_str())))
+            },
+        )?,
     };
     check_type(origin, key, old, &new)?;
     check_members(origin, key, &new, known)?;

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     book::Runs,
     config,
-    derive::{BestGate, DepthCadence, Identified, Offer, Tick, TradeGate},
+    derive::{BestGate, Demand, DepthCadence, Identified, Offer, Tick, TradeGate},
     intake::{ConnectionId, Request},
     market::{AggTrade, Best, Event, EventKind, Instrument, InstrumentId, Level, Nanos, Trade, VenueId},
     topic::{BookState, Cadence, Channel, Payload, TopicId, Update},
@@ -35,7 +35,6 @@ pub(super) struct Desk {
     newest: [Nanos; 3],
     /// When the last frame that changed the book was received, and the time the venue gave it.
     pub(super) changed: (Nanos, Nanos),
-    partial_wanted: [bool; Cadence::ALL.len()],
     connections: Vec<ConnectionId>,
 }
 
@@ -72,7 +71,6 @@ impl Desk {
             aggregates_numbered: traits.aggregates_numbered,
             newest: [Nanos::default(); 3],
             changed: (Nanos::default(), Nanos::default()),
-            partial_wanted: [false; Cadence::ALL.len()],
             connections: Vec::new(),
         }
     }
@@ -237,8 +235,8 @@ impl Desk {
             return;
         }
         let (received, time) = self.changed;
-        let partial = self.notice_interest(cadence, shared);
-        let tick = Tick { instrument: self.id, received, time, partial };
+        self.notice_demand(cadence, shared);
+        let tick = Tick { instrument: self.id, received, time };
         let told = self.cadences[cadence.index()].tick(self.books.book(), now, &tick, &mut shared.batch);
         if !told {
             // The book forgot what that cadence published last: its followers have to start over.
@@ -247,10 +245,10 @@ impl Desk {
         self.schedule(shared);
     }
 
-    /// Someone new below the ring: a partial book goes out although nothing may have changed.
+    /// Someone new below the ring: a cadence wakes, a partial book goes out although nothing may have changed.
     pub(super) fn look_at_interest(&mut self, shared: &mut Shared) {
         for cadence in Cadence::ALL {
-            self.notice_interest(cadence, shared);
+            self.notice_demand(cadence, shared);
         }
         self.schedule(shared);
         if shared.interest.take_snapshot(self.id) && self.books.is_live() {
@@ -406,30 +404,17 @@ impl Desk {
         })
     }
 
-    /// Whether anyone wants partial books; the first one to want them gets one with the next tick, once.
-    fn notice_interest(&mut self, cadence: Cadence, shared: &Shared) -> bool {
-        if !Cadence::JSON.contains(&cadence) {
-            let wanted = |channel| shared.interest.any(TopicId::new(self.id, channel));
-            if wanted(Channel::Depth(Cadence::Swift)) && cadence == Cadence::Swift
-                || wanted(Channel::PartialDepth(20, Cadence::Brisk)) && cadence == Cadence::Brisk
-            {
-                self.cadences[cadence.index()].wake(self.books.book().last_id());
-            } else {
-                self.cadences[cadence.index()].sleep();
+    /// Tells a cadence what is wanted of it; whoever is the first to want partial books gets one with the next tick, once.
+    fn notice_demand(&mut self, cadence: Cadence, shared: &Shared) {
+        let any = |channel| shared.interest.any(TopicId::new(self.id, channel));
+        let demand = match cadence {
+            Cadence::Swift => Demand { diffs: any(Channel::Depth(cadence)), partial: false },
+            Cadence::Brisk => Demand { diffs: false, partial: any(Channel::PartialDepth(20, cadence)) },
+            Cadence::Fast | Cadence::Slow => {
+                let partial = [5, 10, 20].into_iter().any(|levels| any(Channel::PartialDepth(levels, cadence)));
+                Demand { diffs: true, partial }
             }
-        }
-        let levels: &[u8] = match cadence {
-            Cadence::Swift => &[],
-            Cadence::Brisk => &[20],
-            Cadence::Fast | Cadence::Slow => &[5, 10, 20],
         };
-        let wanted = levels
-            .iter()
-            .any(|&levels| shared.interest.any(TopicId::new(self.id, Channel::PartialDepth(levels, cadence))));
-        if wanted && !self.partial_wanted[cadence.index()] {
-            self.cadences[cadence.index()].want_partial();
-        }
-        self.partial_wanted[cadence.index()] = wanted;
-        wanted
+        self.cadences[cadence.index()].want(demand, self.books.book());
     }
 }

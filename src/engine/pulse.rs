@@ -79,7 +79,7 @@ fn deepen(desks: &mut [Desk], shared: &mut Shared) {
     }
 }
 
-/// New interest and lost trades are looked at so often: half of the shortest cadence.
+/// New interest and lost trades are looked at so often: nobody waits longer for the first word of a cadence that slept.
 const LOOK_NS: i64 = 50_000_000;
 
 /// What was lost is told so often.

@@ -16,7 +16,10 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(instruments: usize) -> Self {
-        Self { heap: BinaryHeap::with_capacity(2 * instruments), queued: vec![Default::default(); instruments] }
+        Self {
+            heap: BinaryHeap::with_capacity(Cadence::ALL.len() * instruments),
+            queued: vec![Default::default(); instruments],
+        }
     }
 
     /// Puts a tick down for `due`, unless one is down already.

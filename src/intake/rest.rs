@@ -12,23 +12,33 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use reqwest::Client;
-use tokio::{sync::Notify, task::JoinSet, time};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinSet,
+    time,
+};
 use tracing::{debug, warn};
 
 use self::{
-    fetch::fetch,
-    queue::{Head, Job, Purpose, Queue},
-    weight::Weights,
+    fetch::{fetch, start_of},
+    queue::{Job, Purpose, Queue, Urgency},
+    weight::{Claim, Weights},
 };
 use super::{
     backoff::{ceiling, jitter},
-    message::{Frame, Inbound, Request, Wanted},
+    message::{Frame, Inbound, Request},
     socket::url,
     tap::Tapped,
     upstream::Upstream,
 };
-use crate::{clock, market::Nanos, venue::RestRequest};
+use crate::{
+    clock,
+    market::{InstrumentId, Nanos},
+    metrics::RestPurpose,
+    venue::{RestRequest, Verdict},
+};
 
 /// A venue's REST.
 #[derive(Debug)]
@@ -37,38 +47,59 @@ pub(super) struct Rest {
     client: Client,
     weights: Mutex<Weights>,
     queue: Mutex<Queue>,
+    /// How much history may be under way.
+    history_slots: Arc<Semaphore>,
     /// Something was added to the queue.
     added: Notify,
 }
 
 impl Rest {
     pub(super) fn new(upstream: Arc<Upstream>, client: Client) -> Self {
-        let weights = Weights::new(upstream.traits.rest_weight_per_minute, upstream.settings.rest_weight_percent);
-        Self { upstream, client, weights: Mutex::new(weights), queue: Mutex::default(), added: Notify::new() }
+        let weights = Weights::new(&upstream.traits, upstream.settings.rest_weight_percent);
+        Self {
+            upstream,
+            client,
+            weights: Mutex::new(weights),
+            queue: Mutex::default(),
+            history_slots: Arc::new(Semaphore::new(HISTORY_FETCHES_MAX)),
+            added: Notify::new(),
+        }
     }
 
-    /// Queues a snapshot or trades; what the venue does not offer is left out.
-    pub(super) fn ask(&self, request: Request) {
+    /// Queues a request. What the venue does not offer comes back as refused for good; only books have to be there.
+    pub(super) async fn ask(&self, request: Request) {
         let protocol = &self.upstream.protocol;
-        let (instrument, purpose, wanted, after_ms) = match request {
-            Request::Snapshot { instrument, levels, after_ms } => {
-                let wanted = protocol.snapshot(self.upstream.catalogue.instrument(instrument), levels);
-                (instrument, Purpose::Snapshot { levels }, wanted, after_ms)
+        let of = |instrument| self.upstream.catalogue.instrument(instrument);
+        let mut after_ms = 0;
+        let (instrument, purpose, wanted) = match request {
+            Request::Snapshot { instrument, levels, after_ms: after } => {
+                after_ms = after;
+                (instrument, Purpose::Snapshot { levels }, protocol.snapshot(of(instrument), levels))
             }
             Request::Trades { instrument, from_id, count } => {
-                let wanted = protocol.trades(self.upstream.catalogue.instrument(instrument), from_id, count);
-                (instrument, Purpose::Trades, wanted, 0)
+                (instrument, Purpose::Trades, protocol.trades(of(instrument), from_id, count))
             }
-            Request::RecentTrades { .. } | Request::AggTrades { .. } | Request::Klines { .. } => return,
+            Request::RecentTrades { instrument } => {
+                (instrument, Purpose::RecentTrades, protocol.recent_trades(of(instrument)))
+            }
+            Request::AggTrades { instrument, from_id, count } => {
+                let wanted = protocol.agg_trades(of(instrument), from_id, count);
+                (instrument, Purpose::AggTrades { from_id }, wanted)
+            }
+            Request::Klines { instrument, series, from, count } => {
+                let wanted = protocol.klines(of(instrument), series, from, count);
+                (instrument, Purpose::Klines { series, from }, wanted)
+            }
             Request::Resubscribe { .. } | Request::Renew { .. } => return,
         };
         let Some(request) = wanted else {
             debug!(venue = %self.upstream.name, ?instrument, ?purpose, "the venue does not offer that over REST");
+            self.refused(instrument, purpose, true).await;
             return;
         };
         let now = clock::now();
         let not_before = now.plus(Duration::from_millis(after_ms.into()));
-        let expires = (purpose == Purpose::Trades).then(|| now.plus(TRADES_WANTED_FOR));
+        let expires = (purpose.urgency() == Urgency::Lost).then(|| now.plus(TRADES_WANTED_FOR));
         self.queue().push(Job { instrument, purpose, request, not_before, expires, tries: 0 });
         self.added.notify_one();
     }
@@ -78,7 +109,8 @@ impl Rest {
         let mut fetches = JoinSet::new();
         let mut failures = Failures::default();
         while !self.upstream.uplink.is_gone() {
-            let wait = if fetches.len() < FETCHES_MAX { self.next_fetch(&mut fetches) } else { None };
+            let wait = self.start_fetches(&mut fetches);
+            self.show_waiting();
             tokio::select! {
                 biased;
                 () = self.upstream.stop.requested() => break,
@@ -94,53 +126,74 @@ impl Rest {
     }
 
     /// Starts all fetches that may go now; returns how long until another one may, `None` if only an event can bring one.
-    fn next_fetch(self: &Arc<Self>, fetches: &mut JoinSet<Option<(Job, FetchError)>>) -> Option<Duration> {
-        while fetches.len() < FETCHES_MAX {
+    fn start_fetches(self: &Arc<Self>, fetches: &mut JoinSet<Option<(Job, FetchError)>>) -> Option<Duration> {
+        loop {
+            if fetches.len() >= FETCHES_MAX {
+                return None;
+            }
             let now = clock::now();
             let mut queue = self.queue();
             queue.expire(now);
-            match queue.head(now) {
-                Head::Empty => return None,
-                Head::Later(wait) => return Some(wait),
-                Head::Ready { weight } => match self.weights().admit(weight, now) {
-                    Err(wait) => return Some(wait),
-                    Ok(()) => {
-                        let job = queue.pop(now).expect("the head was ready at this very time");
-                        fetches.spawn(Arc::clone(self).deliver(job));
+            let heads = queue.heads(now);
+            let mut wait = heads.later;
+            // What is urgent and too heavy for this minute leaves it to what is neither.
+            let found = Urgency::ALL.into_iter().zip(heads.ready).find_map(|(urgency, weight)| {
+                let slot = match urgency.claim() {
+                    Claim::Present => None,
+                    // A slot that becomes free is an event.
+                    Claim::History => Some(Arc::clone(&self.history_slots).try_acquire_owned().ok()?),
+                };
+                match self.weights().admit(weight?, urgency.claim(), now) {
+                    Ok(()) => Some((urgency, slot)),
+                    Err(longer) => {
+                        wait = Some(wait.map_or(longer, |wait| wait.min(longer)));
+                        None
                     }
-                },
-            }
+                }
+            });
+            let Some((urgency, slot)) = found else { return wait };
+            let job = queue.pop(urgency, now).expect("the head was ready at this very time");
+            let metrics = &self.upstream.metrics;
+            metrics.rest_weights[job.purpose.label() as usize].increment(job.request.weight.into());
+            let fetch = Arc::clone(self).deliver(job);
+            fetches.spawn(async move {
+                let _slot = slot;
+                fetch.await
+            });
         }
-        None
     }
 
     /// One fetch; a failed job comes back.
     async fn deliver(self: Arc<Self>, job: Job) -> Option<(Job, FetchError)> {
-        let body = match self.get(&job.request).await {
-            Ok(body) => body,
-            Err(error) => match (job.purpose, error.refused_for_good()) {
-                (Purpose::Trades, Some(for_good)) => {
-                    debug!(venue = %self.upstream.name, %error, for_good, "the venue does not give lost trades");
-                    let refused = Inbound::Refused {
-                        instrument: job.instrument,
-                        what: Wanted::Trades,
-                        for_good,
-                        received: clock::now(),
-                    };
-                    let _ = self.upstream.uplink.send(refused).await;
-                    return None;
+        match self.get(&job.request).await {
+            // If the engine is gone, nobody misses the answer.
+            Ok(body) => drop(self.upstream.uplink.send(job.purpose.inbound(job.instrument, body)).await),
+            Err(error) => match error.refused_for_good().filter(|_| job.purpose.wanted().is_some()) {
+                None => return Some((job, error)),
+                Some(for_good) => {
+                    let (venue, purpose) = (&self.upstream.name, job.purpose);
+                    debug!(%venue, instrument = ?job.instrument, ?purpose, for_good, "the venue refuses: {error}");
+                    self.refused(job.instrument, purpose, for_good).await;
                 }
-                _ => return Some((job, error)),
             },
-        };
-        let instrument = job.instrument;
-        let inbound = match job.purpose {
-            Purpose::Snapshot { levels } => Inbound::Snapshot { instrument, levels, body },
-            Purpose::Trades => Inbound::Trades { instrument, body },
-        };
-        // If the engine is gone, nobody misses the answer.
-        let _ = self.upstream.uplink.send(inbound).await;
+        }
         None
+    }
+
+    /// Tells the engine that the venue says no.
+    async fn refused(&self, instrument: InstrumentId, purpose: Purpose, for_good: bool) {
+        if let Some(what) = purpose.wanted() {
+            let refused = Inbound::Refused { instrument, what, for_good, received: clock::now() };
+            let _ = self.upstream.uplink.send(refused).await;
+        }
+    }
+
+    /// How much waits: the progress of a history that is being filled.
+    fn show_waiting(&self) {
+        let lengths = self.queue().lengths();
+        for (gauge, length) in self.upstream.metrics.rest_waiting.iter().zip(lengths) {
+            gauge.set(f64::from(length));
+        }
     }
 
     /// Puts a failed job back, to be tried later.
@@ -164,9 +217,13 @@ impl Rest {
     /// If that one try brings no usable answer.
     pub(super) async fn fetch(&self, request: &RestRequest) -> Result<Frame, FetchError> {
         loop {
-            let admitted = self.weights().admit(request.weight, clock::now());
+            let admitted = self.weights().admit(request.weight, Claim::Present, clock::now());
             match admitted {
-                Ok(()) => return self.get(request).await,
+                Ok(()) => {
+                    let metrics = &self.upstream.metrics;
+                    metrics.rest_weights[RestPurpose::Listing as usize].increment(request.weight.into());
+                    return self.get(request).await;
+                }
                 Err(wait) => time::sleep(wait).await,
             }
         }
@@ -192,6 +249,7 @@ impl Rest {
             }
             answer.success()
         });
+        let body = body.and_then(|body| said_within(self.upstream.protocol.verdict(&body), body));
         if let Err(error) = &body {
             metrics.rest_failures.increment(1);
             if let FetchError::Limited { retry_after, .. } = error {
@@ -231,6 +289,16 @@ impl Failures {
     }
 }
 
+/// What a venue reports with an HTTP success.
+fn said_within(verdict: Verdict, body: Bytes) -> Result<Bytes, FetchError> {
+    match verdict {
+        Verdict::Answer => Ok(body),
+        Verdict::Pause(retry_after) => Err(FetchError::Limited { status: 200, retry_after }),
+        Verdict::Unavailable => Err(FetchError::Unavailable { text: start_of(&body) }),
+        Verdict::Refused { for_good } => Err(FetchError::Refused { for_good, text: start_of(&body) }),
+    }
+}
+
 async fn sleep(wait: Option<Duration>) {
     match wait {
         Some(wait) => time::sleep(wait).await,
@@ -241,8 +309,11 @@ async fn sleep(wait: Option<Duration>) {
 /// Fetches under way at one venue.
 const FETCHES_MAX: usize = 4;
 
+/// Of these for history: a slow answer to it holds up no book.
+const HISTORY_FETCHES_MAX: usize = 2;
+
 /// How long lost trades are tried for. The engine waits a few seconds at most (engine.trade_refill_wait_ms) before it
-/// counts them as lost. Snapshots are tried for ever: a symbol is silent without.
+/// counts them as lost. Snapshots are tried for ever: a symbol is silent without. So is history, last of all.
 const TRADES_WANTED_FOR: Duration = Duration::from_secs(10);
 
 const FAILURE_LINES_APART: Duration = Duration::from_secs(5);

@@ -45,6 +45,27 @@ pub fn wide(text: &[u8], decimals: u8) -> Result<i128, Refusal> {
     Ok(if negative { -magnitude } else { magnitude })
 }
 
+/// Like [`signed`], for numbers that are worked out and not counted (means, percentages): digits beyond `decimals` are
+/// rounded, halves away from zero.
+///
+/// # Errors
+/// As [`unsigned`], but for surplus digits. An exponent is taken only where the number is exact.
+pub fn nearest(text: &[u8], decimals: u8) -> Result<i64, Refusal> {
+    if let Ok(exact) = signed(text, decimals) {
+        return Ok(exact);
+    }
+    let point = text.iter().position(|&byte| byte == b'.').ok_or(Refusal::Number)?;
+    let kept = point + 1 + usize::from(decimals);
+    let surplus = text.get(kept..).filter(|surplus| !surplus.is_empty()).ok_or(Refusal::Number)?;
+    if !surplus.iter().all(u8::is_ascii_digit) {
+        return Err(Refusal::Number);
+    }
+    let head = signed(&text[..if decimals == 0 { point } else { kept }], decimals)?;
+    let away = i64::from(surplus[0] >= b'5');
+    let rounded = if text[0] == b'-' { head.checked_sub(away) } else { head.checked_add(away) };
+    rounded.ok_or(Refusal::Number)
+}
+
 /// An integer without point, exponent or leading zeros.
 ///
 /// # Errors
@@ -237,6 +258,30 @@ mod tests {
     }
 
     #[test]
+    fn means_are_rounded_to_the_nearest() {
+        for (text, decimals, expected) in [
+            ("86617.12932012", 8, Ok(8_661_712_932_012)),
+            ("86617.1293201249", 8, Ok(8_661_712_932_012)),
+            ("86617.129320125", 8, Ok(8_661_712_932_013)),
+            ("-1.4695", 3, Ok(-1_470)),
+            ("-1.46949", 3, Ok(-1_469)),
+            ("-0.0004", 3, Ok(0)),
+            ("-0.0005", 3, Ok(-1)),
+            ("0.5", 0, Ok(1)),
+            ("92233720368.547758074", 8, Ok(i64::MAX)),
+            ("92233720368.547758075", 8, Err(Refusal::Number)),
+            ("1.23456x", 3, Err(Refusal::Number)),
+            ("1.2345e2", 3, Ok(123_450)),
+            ("1.2345e-2", 3, Err(Refusal::Number)),
+            (".1239", 3, Err(Refusal::Number)),
+            ("1.2.39", 1, Err(Refusal::Number)),
+            ("", 3, Err(Refusal::Number)),
+        ] {
+            assert_eq!(nearest(text.as_bytes(), decimals), expected, "{text} at {decimals}");
+        }
+    }
+
+    #[test]
     fn integers_are_whole_and_fit() {
         assert_eq!(integer(b"1789000000123456"), Ok(1_789_000_000_123_456));
         assert_eq!(integer(b"-1"), Ok(-1));
@@ -276,6 +321,15 @@ mod tests {
         }
 
         #[test]
+        fn rounding_moves_by_half_a_step_at_most(mantissa in -9_000_000_i64..9_000_000, from in 0..12_u8, to in 0..12_u8) {
+            let rounded = nearest(print(mantissa, from).as_bytes(), to).expect("it fits");
+            // Both at 24 places: twice the distance is one step at `to` at most.
+            let at_24 = |value: i64, decimals: u8| i128::from(value) * 10_i128.pow(24 - u32::from(decimals));
+            let distance = at_24(rounded, to).abs_diff(at_24(mantissa, from));
+            prop_assert!(2 * distance <= 10_u128.pow(24 - u32::from(to)) && (to < from || distance == 0));
+        }
+
+        #[test]
         fn the_quick_way_agrees_with_the_exact_one(text in "[0-9]{0,12}[.]?[0-9]{0,12}", decimals in 0..=DECIMALS_MAX) {
             if let Some(value) = plain(text.as_bytes(), decimals) {
                 prop_assert_eq!(exact(text.as_bytes(), decimals), Some(i128::from(value)));
@@ -284,7 +338,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(text: Vec<u8>, decimals: u8) {
-            let _ = (unsigned(&text, decimals), signed(&text, decimals), wide(&text, decimals));
+            let _ = (unsigned(&text, decimals), signed(&text, decimals), wide(&text, decimals), nearest(&text, decimals));
         }
     }
 }

@@ -1,5 +1,10 @@
 //! What one address may use up in a window of time: connections, request weight.
 
+mod bans;
+mod weights;
+
+pub(super) use weights::{Limited, Weights};
+
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
@@ -53,8 +58,8 @@ impl Allowance {
         if self.count(address, 0, now) < self.most {
             return Ok(());
         }
-        let left = self.window_ns() - now.0.rem_euclid(self.window_ns());
-        Err(Exhausted { retry_after_s: (left as u64).div_ceil(1_000_000_000).max(1) })
+        let end = Nanos(now.0 - now.0.rem_euclid(self.window_ns()) + self.window_ns());
+        Err(Exhausted { retry_after_s: seconds_until(end, now) })
     }
 
     /// Counts `amount` for `address`, exempt or not, and returns what it has used in this window.
@@ -82,6 +87,11 @@ impl Allowance {
     fn window_ns(&self) -> i64 {
         self.window.as_nanos() as i64
     }
+}
+
+/// Whole seconds from `now` to `end`, at least 1.
+fn seconds_until(end: Nanos, now: Nanos) -> u64 {
+    u64::try_from(end.since(now).as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX).max(1)
 }
 
 /// Who counts as one address: an IPv6 customer holds a whole /64.

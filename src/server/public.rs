@@ -1,4 +1,6 @@
-//! The public door: reads the first request, sends WebSockets to the shards and the rest to hyper.
+//! The doors for clients: read the first request, send WebSockets to the shards and the rest to hyper.
+//!
+//! The door of SBE shares everything with the one of JSON, limits per address included; it has no REST.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,14 +23,23 @@ use tokio::{
 
 use super::{
     Phase, Rejection, Rest, Shards,
+    api_key::{self, ApiKey},
+    docs::{Called, Docs},
     head::{self, HEADERS_MAX, Handshake, Head},
-    limits::Allowance,
+    limits::{Allowance, Weights},
     listen, reached,
     rewind::Rewind,
     ws_api::{self, Api},
 };
-use crate::{clock, config::Config, market::Catalogue, metrics};
+use crate::{
+    clock,
+    config::{self, Config},
+    market::Catalogue,
+    metrics,
+    topic::Encoding,
+};
 
+mod gzip;
 mod respond;
 
 /// Idle time after which a kept-alive connection is closed; also the time for the head of a later request.
@@ -45,20 +56,21 @@ const LINGER: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 2048;
 /// Binance's window for new connections.
 const CONNECTS_WINDOW: Duration = Duration::from_secs(300);
-const WEIGHT_WINDOW: Duration = Duration::from_secs(60);
 
 /// Close frame 1013 "try again later", for a socket that no shard took after its 101 was written.
 const CLOSE_TRY_AGAIN_LATER: [u8; 4] = [0x88, 0x02, 0x03, 0xF5];
 
-/// What every connection of the public door shares.
+/// What every connection of the doors for clients shares.
 pub(super) struct Door<S> {
     rest: Arc<Rest>,
     api: Arc<Api>,
     catalogue: Arc<Catalogue>,
+    docs: Docs,
     shards: Arc<S>,
+    /// One of these opens the door of SBE; empty: it is open.
+    keys: Vec<config::ApiKey>,
     connects: Allowance,
-    weight: Arc<Allowance>,
-    weight_most: u32,
+    weights: Arc<Weights>,
     handshake_timeout: Duration,
     request_bytes_max: usize,
     metrics: metrics::Server,
@@ -75,6 +87,12 @@ pub(super) struct Places {
     pub(super) ws_api: Arc<Semaphore>,
 }
 
+/// What requests are answered from.
+pub(super) struct Answers {
+    pub(super) rest: Rest,
+    pub(super) docs: Docs,
+}
+
 /// Where a WebSocket goes.
 enum Admitted<O> {
     Shard(O),
@@ -85,26 +103,27 @@ impl<S: Shards> Door<S> {
     pub(super) fn new(
         config: &Config,
         catalogue: Arc<Catalogue>,
-        rest: Rest,
+        answers: Answers,
         shards: Arc<S>,
         metrics: metrics::Server,
         places: Places,
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let settings = &config.server;
-        let allowance = |most, window| Allowance::new(most, window, settings.exempt_loopback);
+        let Answers { rest, docs } = answers;
         let rest = Arc::new(rest);
-        let weight = Arc::new(allowance(settings.rest_weight_per_minute, WEIGHT_WINDOW));
+        let weights = Arc::new(Weights::new(settings));
         let Places { pending, ws_api } = places;
-        let (api_rest, api_weight) = (Arc::clone(&rest), Arc::clone(&weight));
+        let (api_rest, api_weights) = (Arc::clone(&rest), Arc::clone(&weights));
         Self {
             rest,
-            api: Arc::new(Api::new(config, api_rest, api_weight, ws_api, phase.clone(), metrics.clone())),
+            api: Arc::new(Api::new(config, api_rest, api_weights, ws_api, phase.clone(), metrics.clone())),
             catalogue,
+            docs,
             shards,
-            connects: allowance(settings.connects_per_five_minutes, CONNECTS_WINDOW),
-            weight,
-            weight_most: settings.rest_weight_per_minute,
+            keys: config.sbe.api_keys.clone(),
+            connects: Allowance::new(settings.connects_per_five_minutes, CONNECTS_WINDOW, settings.exempt_loopback),
+            weights,
             handshake_timeout: Duration::from_millis(settings.handshake_timeout_ms),
             request_bytes_max: settings.request_bytes_max,
             metrics,
@@ -120,7 +139,7 @@ impl<S: Shards> Door<S> {
 }
 
 /// Accepts until the server drains.
-pub(super) async fn serve<S: Shards>(door: Arc<Door<S>>, listener: TcpListener) {
+pub(super) async fn serve<S: Shards>(door: Arc<Door<S>>, listener: TcpListener, encoding: Encoding) {
     let metrics = door.metrics.clone();
     let stop = reached(door.phase.clone(), Phase::Draining);
     listen::accept(listener, metrics, stop, |stream, peer| {
@@ -131,26 +150,42 @@ pub(super) async fn serve<S: Shards>(door: Arc<Door<S>>, listener: TcpListener) 
             let _ = stream.try_write(&respond::refusal(&busy, Some(1)));
             return;
         };
-        tokio::spawn(greet(Arc::clone(&door), stream, peer, permit));
+        tokio::spawn(greet(Arc::clone(&door), encoding, stream, peer, permit));
     })
     .await;
 }
 
 /// Reads the first request of a connection and sees the connection off to where it belongs.
-async fn greet<S: Shards>(door: Arc<Door<S>>, mut stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+async fn greet<S: Shards>(
+    door: Arc<Door<S>>,
+    encoding: Encoding,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+) {
     door.show_pending();
     let mut bytes = BytesMut::new();
+    let keys = match encoding {
+        Encoding::Json => &[][..],
+        Encoding::Sbe => &door.keys,
+    };
+    let head = read_head(&mut stream, &mut bytes, door.request_bytes_max, keys);
     let first = tokio::select! {
-        first = timeout(door.handshake_timeout, read_head(&mut stream, &mut bytes, door.request_bytes_max)) => first,
+        first = timeout(door.handshake_timeout, head) => first,
         () = reached(door.phase.clone(), Phase::Draining) => Ok(First::Gone),
     };
     match first {
         // Boxed, so that a connection on its way to a shard does not carry hyper's state.
+        Ok(First::Http) if encoding == Encoding::Sbe => {
+            metrics::Server::refused("request");
+            refuse(stream, &only_streams(), None).await;
+        }
         Ok(First::Http) => Box::pin(serve_http(&door, Rewind::new(head::escaped(bytes), stream), peer)).await,
-        Ok(First::WebSocket { length, target, handshake }) => {
+        Ok(First::WebSocket { length, target, handshake, key }) => {
             let early = bytes.split_off(length).freeze();
             drop(bytes);
-            upgrade(&door, stream, early, peer, &target, &handshake).await;
+            let knock = Knock { peer, target: &target, encoding, key };
+            upgrade(&door, stream, early, &knock, &handshake).await;
         }
         Ok(First::Refused(rejection)) => {
             metrics::Server::refused("request");
@@ -176,6 +211,7 @@ enum First {
         length: usize,
         target: String,
         handshake: Handshake,
+        key: ApiKey,
     },
     Http,
     Refused(Rejection),
@@ -183,8 +219,8 @@ enum First {
     Gone,
 }
 
-/// Reads until `bytes` holds a whole head, at most `most` bytes.
-async fn read_head(stream: &mut TcpStream, bytes: &mut BytesMut, most: usize) -> First {
+/// Reads until `bytes` holds a whole head, at most `most` bytes. A key in it is held against `keys` and goes no further.
+async fn read_head(stream: &mut TcpStream, bytes: &mut BytesMut, most: usize, keys: &[config::ApiKey]) -> First {
     // Parsing starts over each time, so it is tried when the head may have ended and else at doubling lengths:
     // a client that sends byte by byte cannot make it quadratic, and one that speaks no HTTP is found out at once.
     let mut tried = 0;
@@ -207,7 +243,10 @@ async fn read_head(stream: &mut TcpStream, bytes: &mut BytesMut, most: usize) ->
                 return match head.handshake() {
                     None => First::Http,
                     Some(Err(rejection)) => First::Refused(rejection),
-                    Some(Ok(handshake)) => First::WebSocket { length, target: head.target.to_owned(), handshake },
+                    Some(Ok(handshake)) => {
+                        let key = ApiKey::check(head.values(api_key::HEADER), keys);
+                        First::WebSocket { length, target: head.target.to_owned(), handshake, key }
+                    }
                 };
             }
             Err(rejection) => return First::Refused(rejection),
@@ -216,26 +255,38 @@ async fn read_head(stream: &mut TcpStream, bytes: &mut BytesMut, most: usize) ->
     First::Refused(head::overlong(bytes))
 }
 
-/// Decides about a handshake: what it opens, or why not and after how many seconds to come again.
-fn admission<S: Shards>(
-    door: &Door<S>,
+/// Who wants in where.
+struct Knock<'a> {
     peer: SocketAddr,
-    target: &str,
-) -> Result<Admitted<S::Opening>, (Rejection, Option<u64>)> {
+    /// Path and query.
+    target: &'a str,
+    encoding: Encoding,
+    key: ApiKey,
+}
+
+/// Decides about a handshake: what it opens, or why not and after how many seconds to come again.
+fn admission<S: Shards>(door: &Door<S>, knock: &Knock<'_>) -> Result<Admitted<S::Opening>, (Rejection, Option<u64>)> {
     let now = clock::now();
+    let peer = knock.peer;
     if let Err(exhausted) = door.connects.check(peer.ip(), now) {
         metrics::Server::refused("connects");
         let rejection = Rejection { status: 429, body: "too many connections from this address".to_owned() };
         return Err((rejection, Some(exhausted.retry_after_s)));
     }
     door.connects.spend(peer.ip(), 1, now);
+    if let Some(rejection) = knock.key.rejection() {
+        metrics::Server::refused("key");
+        return Err((rejection, None));
+    }
     let refused = |rejection| {
         metrics::Server::refused("path");
         (rejection, None)
     };
-    match ws_api::Opening::read(target, &door.catalogue) {
+    let api =
+        (knock.encoding == Encoding::Json).then(|| ws_api::Opening::read(knock.target, &door.catalogue)).flatten();
+    match api {
         Some(opening) => door.api.admit(opening.map_err(refused)?, peer).map(Admitted::Api),
-        None => door.shards.opening(target).map(Admitted::Shard).map_err(refused),
+        None => door.shards.opening(knock.target, knock.encoding).map(Admitted::Shard).map_err(refused),
     }
 }
 
@@ -243,18 +294,22 @@ async fn upgrade<S: Shards>(
     door: &Arc<Door<S>>,
     mut stream: TcpStream,
     early: Bytes,
-    peer: SocketAddr,
-    target: &str,
+    knock: &Knock<'_>,
     handshake: &Handshake,
 ) {
-    let admitted = match admission(door, peer, target) {
+    let admitted = match admission(door, knock) {
         Ok(admitted) => admitted,
         Err((rejection, retry_after_s)) => return refuse(stream, &rejection, retry_after_s).await,
     };
     let written = timeout(door.handshake_timeout, stream.write_all(&respond::switching(handshake))).await;
     if matches!(written, Ok(Ok(()))) {
-        hand_over(door, stream, early, admitted, peer);
+        hand_over(door, stream, early, admitted, knock.peer);
     }
+}
+
+fn only_streams() -> Rejection {
+    let body = "this address serves SBE streams over WebSocket (/ws, /stream); REST and JSON are at another port";
+    Rejection { status: 426, body: body.to_owned() }
 }
 
 /// Gives an upgraded socket to whom it is for.
@@ -352,12 +407,16 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
         Some(Err(rejection)) => return respond::rejected(&rejection, None),
         None => {}
     }
-    let time_unit = headers.get("x-mbx-time-unit").map(|value| value.to_str().unwrap_or("?"));
     let path = target.split('?').next().unwrap_or_default();
     if path == "/" {
         return respond::page(request.method());
     }
-    let response = respond::rest(door, peer, request.method().as_str(), &target, time_unit);
+    let named = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let called = Called { host: named("host"), scheme: named("x-forwarded-proto") };
+    if let Some(document) = door.docs.at(path, called) {
+        return respond::document(request.method(), document.content_type, document.body);
+    }
+    let response = respond::rest(door, peer, request.method().as_str(), &target, headers);
     let response = match response {
         Some(response) => response,
         None if is_websocket(door, &target) => {
@@ -372,7 +431,7 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
 
 /// Whether `target` is an address that a handshake would be accepted at.
 fn is_websocket<S: Shards>(door: &Door<S>, target: &str) -> bool {
-    door.shards.opening(target).is_ok() || ws_api::Opening::read(target, &door.catalogue).is_some()
+    door.shards.opening(target, Encoding::Json).is_ok() || ws_api::Opening::read(target, &door.catalogue).is_some()
 }
 
 /// Answers 101 through hyper and hands the socket over when hyper lets go of it.
@@ -383,7 +442,8 @@ fn upgrade_later<S: Shards>(
     target: &str,
     handshake: &Handshake,
 ) -> Response<Full<Bytes>> {
-    let admitted = match admission(door, peer, target) {
+    let knock = Knock { peer, target, encoding: Encoding::Json, key: ApiKey::Good };
+    let admitted = match admission(door, &knock) {
         Ok(admitted) => admitted,
         Err((rejection, retry_after_s)) => return respond::rejected(&rejection, retry_after_s),
     };

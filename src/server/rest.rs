@@ -1,26 +1,30 @@
-//! REST requests to answers, as one synchronous function without sockets: [`Rest::answer`].
+//! Requests to answers without sockets: [`Rest::answer`] for HTTP, [`Rest::call`] for whoever has parameters by name.
 //!
 //! Paths are `/api/v3/...` for the default venue and `/<venue>/api/v3/...` for each. Shapes, texts and weights:
 //! binance.md section 10.
 
+mod endpoint;
+mod history;
 mod info;
+mod klines;
 mod market;
-mod query;
+mod object;
+mod parameters;
 mod refusal;
+mod statistics;
+mod trades;
 
+pub use endpoint::Endpoint;
+pub use parameters::Parameters;
 pub use refusal::Refusal;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::{
-    info::Information,
-    query::{Query, Symbols},
-};
-use super::decimal::push_time;
+use self::{endpoint::SYMBOLS_MOST, history::Budget, info::Information, object::Object, parameters::Symbols};
 use crate::{
-    market::{Catalogue, Instrument, Nanos, Status, VenueId},
+    market::{Catalogue, Decimals, Instrument, Nanos, VenueId},
     store::Store,
     topic::TimeUnit,
     views::Views,
@@ -35,7 +39,7 @@ pub struct Rest {
     information: Information,
 }
 
-/// One request.
+/// One request over HTTP.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
     /// `GET`, `HEAD`, ...
@@ -48,12 +52,27 @@ pub struct Ask<'a> {
     pub now: Nanos,
 }
 
+/// One request with its parameters by name: the twin that the WS-API has of [`Ask`].
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// Whose instruments.
+    pub venue: VenueId,
+    /// What is asked for.
+    pub endpoint: Endpoint,
+    /// What is sent with it.
+    pub parameters: &'a Parameters<'a>,
+    /// In which unit times are printed.
+    pub unit: TimeUnit,
+    /// The time to print and to measure `startTime`, `endTime` and windows by.
+    pub now: Nanos,
+}
+
 /// One answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// JSON; empty where HTTP says all (404, 405).
+    /// JSON: the result, or `{"code":...,"msg":...}`; empty where HTTP says all (404, 405).
     pub body: Bytes,
     /// What it costs in request weight, refused or not.
     pub weight: u32,
@@ -75,15 +94,20 @@ impl Rest {
         if !matches!(ask.method, "GET" | "HEAD") {
             return Answer { status: 405, body: Bytes::new(), weight: 1 };
         }
-        let query = Query::parse(query);
-        let weight = endpoint.weight(&query);
-        let result = query::time_unit(ask.time_unit).and_then(|unit| {
-            let request = Request { rest: self, venue, query: &query, unit, now: ask.now };
-            request.answer(endpoint)
-        });
-        match result {
+        let parameters = &Parameters::of_query(query);
+        match parameters::time_unit(ask.time_unit) {
+            Ok(unit) => self.call(&Call { venue, endpoint, parameters, unit, now: ask.now }),
+            Err(refusal) => Answer::refused(&refusal, endpoint.weight(parameters)),
+        }
+    }
+
+    /// Answers `call`: 200, or 400 and 503 with a code.
+    pub fn call(&self, call: &Call<'_>) -> Answer {
+        let weight = call.endpoint.weight(call.parameters);
+        let request = Request { rest: self, call, budget: Budget::new() };
+        match call.parameters.check().and_then(|()| request.answer()) {
             Ok(body) => Answer { status: 200, body: body.into(), weight },
-            Err(refusal) => Answer { status: refusal.status, body: refusal.body().into(), weight },
+            Err(refusal) => Answer::refused(&refusal, weight),
         }
     }
 
@@ -101,67 +125,21 @@ impl Rest {
                 (self.catalogue.venue_named(venue)?, rest.strip_prefix("api/v3/")?)
             }
         };
-        Some((venue.id, Endpoint::named(name)?))
+        Some((venue.id, Endpoint::at_path(name)?))
     }
 }
 
-/// What is behind `/api/v3/`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
-    Ping,
-    Time,
-    ExchangeInfo,
-    Depth,
-    Trades,
-    HistoricalTrades,
-    AggTrades,
-    TickerPrice,
-    TickerBook,
-}
-
-impl Endpoint {
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "ping" => Self::Ping,
-            "time" => Self::Time,
-            "exchangeInfo" => Self::ExchangeInfo,
-            "depth" => Self::Depth,
-            "trades" => Self::Trades,
-            "historicalTrades" => Self::HistoricalTrades,
-            "aggTrades" => Self::AggTrades,
-            "ticker/price" => Self::TickerPrice,
-            "ticker/bookTicker" => Self::TickerBook,
-            _ => return None,
-        })
-    }
-
-    fn weight(self, query: &Query<'_>) -> u32 {
-        match self {
-            Self::Ping | Self::Time => 1,
-            Self::ExchangeInfo => 20,
-            Self::Depth => match query.limit(market::DEPTH_DEFAULT, market::DEPTH_MOST) {
-                Ok(..=100) | Err(_) => 5,
-                Ok(..=500) => 25,
-                Ok(..=1000) => 50,
-                Ok(_) => 250,
-            },
-            Self::Trades | Self::HistoricalTrades => 25,
-            Self::AggTrades => 4,
-            Self::TickerPrice | Self::TickerBook => match query.symbols() {
-                Ok(Symbols::One(_)) => 2,
-                _ => 4,
-            },
-        }
+impl Answer {
+    fn refused(refusal: &Refusal, weight: u32) -> Self {
+        Self { status: refusal.status, body: refusal.body().into(), weight }
     }
 }
 
 /// One request on its way to an answer.
 struct Request<'a> {
     rest: &'a Rest,
-    venue: VenueId,
-    query: &'a Query<'a>,
-    unit: TimeUnit,
-    now: Nanos,
+    call: &'a Call<'a>,
+    budget: Budget,
 }
 
 /// Which instruments a request means; see [`Symbols`].
@@ -171,13 +149,14 @@ enum Selection<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn answer(&self, endpoint: Endpoint) -> Result<Vec<u8>, Refusal> {
-        match endpoint {
+    fn answer(&self) -> Result<Vec<u8>, Refusal> {
+        match self.call.endpoint {
             Endpoint::Ping => Ok(b"{}".to_vec()),
             Endpoint::Time => {
-                let mut body = b"{\"serverTime\":".to_vec();
-                push_time(&mut body, self.now, self.unit);
-                body.push(b'}');
+                let mut body = Vec::new();
+                let mut object = Object::begin(&mut body, Decimals::EIGHT, self.call.unit);
+                object.time("serverTime", self.call.now);
+                object.end();
                 Ok(body)
             }
             Endpoint::ExchangeInfo => self.exchange_info(),
@@ -185,44 +164,90 @@ impl<'a> Request<'a> {
             Endpoint::Trades => self.trades(),
             Endpoint::HistoricalTrades => self.historical_trades(),
             Endpoint::AggTrades => self.agg_trades(),
+            Endpoint::Klines | Endpoint::UiKlines => self.klines(),
+            Endpoint::AveragePrice => self.average_price(),
+            Endpoint::TickerDay => self.ticker_day(),
+            Endpoint::TickerTradingDay => self.ticker_trading_day(),
+            Endpoint::TickerWindow => self.ticker_window(),
             Endpoint::TickerPrice => self.ticker_price(),
             Endpoint::TickerBook => self.ticker_book(),
+            Endpoint::ReferencePrice => self.reference_price(),
         }
+    }
+
+    /// Begins an object about `instrument` at the end of `body`.
+    fn object<'b>(&self, body: &'b mut Vec<u8>, instrument: &Instrument) -> Object<'b> {
+        Object::begin(body, instrument.decimals(), self.call.unit)
     }
 
     /// The instrument of the mandatory `symbol`.
     fn instrument(&self) -> Result<&'a Instrument, Refusal> {
-        self.find(self.query.symbol()?)
+        self.find(self.parameters().symbol()?)
     }
 
     /// The instruments of `symbol`, `symbols` or neither, after `symbolStatus`.
     fn selection(&self) -> Result<Selection<'a>, Refusal> {
-        let status = self.query.status()?;
-        let is_wanted = |instrument: &Instrument| {
-            status.is_none_or(|status| instrument.listing().map(|listing| listing.status) == Some(status))
-        };
-        let mut list = match self.query.symbols()? {
+        let status = self.parameters().status()?;
+        let list = match self.parameters().symbols()? {
             Symbols::One(symbol) => {
                 let instrument = self.find(symbol)?;
-                return if is_wanted(instrument) {
-                    Ok(Selection::One(instrument))
-                } else {
-                    Err(Refusal::status_mismatch())
-                };
+                self.check_status(instrument)?;
+                return Ok(Selection::One(instrument));
             }
             Symbols::Many(symbols) => {
                 symbols.into_iter().map(|symbol| self.find(symbol)).collect::<Result<Vec<_>, _>>()?
             }
             Symbols::All => self.listed()?,
         };
-        list.retain(|instrument| is_wanted(instrument));
-        Ok(Selection::List(list))
+        let has_status =
+            |it: &&Instrument| status.is_none_or(|status| it.listing().map(|it| it.status) == Some(status));
+        Ok(Selection::List(list.into_iter().filter(has_status).collect()))
+    }
+
+    /// [`Request::selection`] where `symbol` or `symbols` has to be there.
+    fn named_selection(&self) -> Result<Selection<'a>, Refusal> {
+        match self.parameters().symbols()? {
+            Symbols::All => Err(Refusal::missing("symbol")),
+            Symbols::Many(list) if list.len() > SYMBOLS_MOST => Err(Refusal::too_many(SYMBOLS_MOST, list.len())),
+            _ => self.selection(),
+        }
+    }
+
+    /// One object or an array of them. `push` says whether there was anything: a list leaves out what has no value yet.
+    fn each(
+        &self,
+        selection: Selection<'_>,
+        push: impl Fn(&mut Vec<u8>, &Instrument) -> Result<bool, Refusal>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let list = match selection {
+            Selection::One(instrument) => {
+                let mut body = Vec::new();
+                return if push(&mut body, instrument)? { Ok(body) } else { Err(Refusal::not_yet()) };
+            }
+            Selection::List(list) => list,
+        };
+        let mut body = vec![b'['];
+        for instrument in list {
+            let start = body.len();
+            if start > 1 {
+                body.push(b',');
+            }
+            if !push(&mut body, instrument)? {
+                body.truncate(start);
+            }
+        }
+        body.push(b']');
+        Ok(body)
+    }
+
+    fn parameters(&self) -> &'a Parameters<'a> {
+        self.call.parameters
     }
 
     /// A listed instrument. Before the venue's list is read, nobody can say that a configured symbol is invalid.
     fn find(&self, symbol: &str) -> Result<&'a Instrument, Refusal> {
         let catalogue = &self.rest.catalogue;
-        let id = catalogue.by_symbol(self.venue, symbol).ok_or_else(Refusal::invalid_symbol)?;
+        let id = catalogue.by_symbol(self.call.venue, symbol).ok_or_else(Refusal::invalid_symbol)?;
         let instrument = catalogue.instrument(id);
         if instrument.listing().is_none() {
             self.listed()?;
@@ -235,13 +260,13 @@ impl<'a> Request<'a> {
     fn listed(&self) -> Result<Vec<&'a Instrument>, Refusal> {
         let catalogue: &'a Catalogue = &self.rest.catalogue;
         let listed: Vec<_> =
-            catalogue.of_venue(self.venue).filter(|instrument| instrument.listing().is_some()).collect();
+            catalogue.of_venue(self.call.venue).filter(|instrument| instrument.listing().is_some()).collect();
         if listed.is_empty() { Err(Refusal::not_yet()) } else { Ok(listed) }
     }
 
     /// Holds one instrument against `symbolStatus`.
     fn check_status(&self, instrument: &Instrument) -> Result<(), Refusal> {
-        let status: Option<Status> = self.query.status()?;
+        let status = self.parameters().status()?;
         match (status, instrument.listing()) {
             (Some(wanted), Some(listing)) if listing.status != wanted => Err(Refusal::status_mismatch()),
             _ => Ok(()),

@@ -17,7 +17,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use super::{Ask, Phase, Refusal, Rejection, Rest, limits::Allowance};
+use super::{
+    Ask, Phase, Rejection, Rest,
+    limits::{Limited, Weights},
+};
 use crate::{
     clock, config,
     market::{Catalogue, Nanos},
@@ -38,7 +41,7 @@ const REFUSED_WEIGHT: u32 = 1;
 #[derive(Debug)]
 pub(super) struct Api {
     rest: Arc<Rest>,
-    weight: Arc<Allowance>,
+    weights: Arc<Weights>,
     weight_most: u32,
     limits: Limits,
     message_bytes_max: usize,
@@ -70,7 +73,7 @@ impl Api {
     pub(super) fn new(
         config: &config::Config,
         rest: Arc<Rest>,
-        weight: Arc<Allowance>,
+        weights: Arc<Weights>,
         places: Arc<Semaphore>,
         phase: watch::Receiver<Phase>,
         metrics: metrics::Server,
@@ -78,7 +81,7 @@ impl Api {
         let config::Config { server, session, ws_api, .. } = config;
         Self {
             rest,
-            weight,
+            weights,
             weight_most: server.rest_weight_per_minute,
             limits: Limits {
                 streams_max: 0,
@@ -104,12 +107,11 @@ impl Api {
     /// come again.
     pub(super) fn admit(&self, opening: Opening, peer: SocketAddr) -> Result<Admitted, (Rejection, Option<u64>)> {
         let now = clock::now();
-        if let Err(exhausted) = self.weight.check(peer.ip(), now) {
+        if let Err(Limited { refusal, retry_after_s }) = self.weights.admit(peer.ip(), now) {
             metrics::Server::refused("weight");
-            let body = "too much request weight used by this address".to_owned();
-            return Err((Rejection { status: 429, body }, Some(exhausted.retry_after_s)));
+            return Err((Rejection { status: refusal.status, body: refusal.text }, Some(retry_after_s)));
         }
-        self.weight.spend(peer.ip(), CONNECT_WEIGHT, now);
+        self.weights.spend(peer.ip(), CONNECT_WEIGHT, now);
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             metrics::Server::refused("ws_api");
             let body = "too many connections to /ws-api/v3 (ws_api.connections_max)".to_owned();
@@ -128,17 +130,16 @@ impl Api {
 
     /// The answer to one text of `peer`.
     fn answer(&self, text: &str, opening: &Opening, peer: SocketAddr, now: Nanos) -> Outcome {
-        let exhausted = self.weight.check(peer.ip(), now).err();
+        let limited = self.weights.admit(peer.ip(), now).err();
         let request = Request::parse(text, opening.shows_limits);
-        let (weight, mut outcome) = match (request, exhausted) {
+        let (weight, mut outcome) = match (request, limited) {
             (Err(malformed), _) => (REFUSED_WEIGHT, Outcome::malformed(&malformed)),
-            (Ok(request), Some(exhausted)) => {
-                let refusal = Refusal::too_much_weight(self.weight_most);
-                (0, Outcome::exhausted(&request, &refusal, exhausted.retry_after_s, now, opening.unit))
+            (Ok(request), Some(Limited { refusal, retry_after_s })) => {
+                (0, Outcome::exhausted(&request, &refusal, retry_after_s, now, opening.unit))
             }
             (Ok(request), None) => self.ask(&request, opening, now),
         };
-        let used = self.weight.spend(peer.ip(), weight, now);
+        let used = self.weights.spend(peer.ip(), weight, now);
         outcome.finish(self.weight_most, used);
         metrics::Server::answered_ws_api(outcome.status);
         outcome

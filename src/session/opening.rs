@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     market::{Catalogue, VenueId},
-    topic::TimeUnit,
+    topic::{Encoding, TimeUnit},
 };
 
 /// How a connection begins.
@@ -14,6 +14,8 @@ use crate::{
 pub struct Opening {
     /// What names without a venue prefix mean.
     pub venue: VenueId,
+    /// What the door's market data are made of.
+    pub encoding: Encoding,
     /// Whether events are wrapped with their stream's name.
     pub combined: bool,
     /// The unit of all times; it stays for the life of the connection.
@@ -43,6 +45,18 @@ const BAD_ESCAPE: Rejection = Rejection { status: 400, body: "Invalid percent-en
 /// # Errors
 /// 404 for any other path, 400 for an unknown time unit or escapes that are no UTF-8.
 pub fn opening(path_and_query: &str, catalogue: &Catalogue) -> Result<Opening, Rejection> {
+    read(path_and_query, Encoding::Json, catalogue)
+}
+
+/// The same at the door of SBE, where all times are in microseconds and `timeUnit` says nothing (binance.md section 9.1).
+///
+/// # Errors
+/// As [`opening`], but for the time unit.
+pub fn sbe_opening(path_and_query: &str, catalogue: &Catalogue) -> Result<Opening, Rejection> {
+    read(path_and_query, Encoding::Sbe, catalogue)
+}
+
+fn read(path_and_query: &str, encoding: Encoding, catalogue: &Catalogue) -> Result<Opening, Rejection> {
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     let path = decoded(path)?;
     let rest = path.strip_prefix('/').ok_or(NOT_FOUND)?;
@@ -56,7 +70,11 @@ pub fn opening(path_and_query: &str, catalogue: &Catalogue) -> Result<Opening, R
         ("stream", "") => true,
         _ => return Err(NOT_FOUND),
     };
-    let mut opening = Opening { venue, combined, unit: TimeUnit::default(), streams: Vec::new() };
+    let (first_unit, unit): (_, fn(&str) -> _) = match encoding {
+        Encoding::Json => (TimeUnit::default(), unit),
+        Encoding::Sbe => (TimeUnit::Microseconds, |_| Ok(TimeUnit::Microseconds)),
+    };
+    let mut opening = Opening { venue, encoding, combined, unit: first_unit, streams: Vec::new() };
     opening.add_names(names);
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -152,6 +170,18 @@ mod tests {
             &["币usdt@trade", "x@kline_1d@+08:00", "!miniTicker@arr", "y@kline_1d@+08:00"],
         );
         assert_opens("/ws/a%40trade%2Fb@trade", 0, false, TimeUnit::Milliseconds, &["a@trade", "b@trade"]);
+    }
+
+    #[test]
+    fn at_the_door_of_sbe_times_are_in_microseconds_whatever_is_asked() {
+        let mut catalogue = Catalogue::new();
+        catalogue.add_venue("binance", None);
+        for url in ["/ws", "/stream?timeUnit=millisecond", "/ws?timeUnit=nonsense", "/stream?streams=a?timeUnit=second"]
+        {
+            let opening = sbe_opening(url, &catalogue).expect("the time unit says nothing here");
+            assert_eq!((opening.unit, opening.encoding), (TimeUnit::Microseconds, Encoding::Sbe), "{url}");
+        }
+        assert_eq!(sbe_opening("/api/v3/depth", &catalogue).map_err(|rejection| rejection.status), Err(404));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     market::{Catalogue, Zone},
-    topic::{Channel, StreamName, TimeUnit, Topic, TopicId},
+    topic::{Channel, Encoding, StreamName, TimeUnit, Topic, TopicId},
 };
 
 /// How a client wrote a topic's name, where there is a choice.
@@ -36,18 +36,27 @@ impl Spelling {
             out.extend_from_slice(catalogue.venues()[venue.0 as usize].name.as_bytes());
             out.push(b':');
         }
+        let is_long = self.0 & Self::LONG != 0;
         out.extend_from_slice(symbol.as_bytes());
+        if is_long && topic.channel() == Some(Channel::BookTicker) {
+            // The one stream that SBE calls otherwise: a name of its own instead of a longer one.
+            return out.extend_from_slice(SBE_BEST.as_bytes());
+        }
         out.extend_from_slice(name.as_bytes());
-        if self.0 & Self::LONG != 0 {
+        if is_long {
             out.extend_from_slice(long_suffix(topic).as_bytes());
         }
     }
 }
 
+/// What the SBE door calls `@bookTicker` (binance.md section 9.1).
+const SBE_BEST: &str = "@bestBidAsk";
+
 /// What may stand behind the canonical name without a change of meaning: the period of streams that come every second, the
 /// offset of candles that are the same in both zones. Names that end with it canonically are of other topics.
 const fn long_suffix(topic: TopicId) -> &'static str {
     match topic.topic() {
+        Topic::Instrument(_, Channel::BookTicker) => SBE_BEST,
         Topic::Instrument(_, Channel::Kline(series)) if matches!(series.zone(), Zone::Utc) => "@+08:00",
         _ => "@1000ms",
     }
@@ -58,8 +67,11 @@ const fn long_suffix(topic: TopicId) -> &'static str {
 pub struct Form(u8);
 
 impl Form {
-    /// How many there are: raw in two units, combined in two units and every spelling.
-    pub const COUNT: usize = 2 + 2 * Spelling::COUNT as usize;
+    /// How many there are: raw in two units, combined in two units and every spelling, SBE.
+    pub const COUNT: usize = 3 + 2 * Spelling::COUNT as usize;
+
+    /// SBE: never wrapped, always in microseconds.
+    pub const SBE: Self = Self(Self::COUNT as u8 - 1);
 
     /// The form of a session with these properties for a name in this spelling (which raw sessions never see).
     pub const fn new(combined: bool, unit: TimeUnit, spelling: Spelling) -> Self {
@@ -67,14 +79,22 @@ impl Form {
         Self(if combined { 2 + spelling.0 * 2 + unit } else { unit })
     }
 
+    /// In which encoding.
+    pub const fn encoding(self) -> Encoding {
+        if self.0 == Self::SBE.0 { Encoding::Sbe } else { Encoding::Json }
+    }
+
     /// In which unit times are.
     pub const fn unit(self) -> TimeUnit {
+        if self.0 == Self::SBE.0 {
+            return TimeUnit::Microseconds;
+        }
         if self.0 & 1 == TimeUnit::Milliseconds as u8 { TimeUnit::Milliseconds } else { TimeUnit::Microseconds }
     }
 
     /// The spelling in the wrapper; `None`: there is no wrapper.
     pub const fn spelling(self) -> Option<Spelling> {
-        if self.0 < 2 { None } else { Some(Spelling((self.0 - 2) / 2)) }
+        if self.0 < 2 || self.0 == Self::SBE.0 { None } else { Some(Spelling((self.0 - 2) / 2)) }
     }
 }
 
@@ -224,12 +244,15 @@ mod tests {
             for bits in 0..Spelling::COUNT {
                 for combined in [false, true] {
                     let form = Form::new(combined, unit, Spelling(bits));
-                    assert_eq!(form.unit(), unit);
+                    assert_eq!((form.encoding(), form.unit()), (Encoding::Json, unit));
                     assert_eq!(form.spelling(), combined.then_some(Spelling(bits)));
                     seen[usize::from(form.0)] = true;
                 }
             }
         }
+        assert_eq!((Form::SBE.encoding(), Form::SBE.unit()), (Encoding::Sbe, TimeUnit::Microseconds));
+        assert_eq!(Form::SBE.spelling(), None);
+        assert!(!std::mem::replace(&mut seen[usize::from(Form::SBE.0)], true), "it is none of the others");
         assert_eq!(seen, [true; Form::COUNT]);
     }
 
@@ -261,7 +284,7 @@ mod tests {
         }
         let mut subscriptions = Subscriptions::default();
         for name in &names {
-            let parsed = StreamName::parse(name, venue, &catalogue);
+            let parsed = StreamName::parse(name, venue, &catalogue, Encoding::Json);
             assert!(matches!(parsed, StreamName::Known(_)), "{name}");
             assert_eq!(subscriptions.add(name, parsed, 1000, 0), Added::New);
             assert_eq!(subscriptions.add(name, parsed, 1000, 0), Added::Again);
@@ -270,6 +293,25 @@ mod tests {
             let mut out = Vec::new();
             subscriptions.write_name(subscription.stream, &catalogue, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), *name);
+        }
+    }
+
+    #[test]
+    fn names_of_sbe_are_given_back_as_written() {
+        let mut catalogue = Catalogue::new();
+        let venue = catalogue.add_venue("binance", None);
+        catalogue.add_instrument(venue, "BTCUSDT", "BTCUSDT");
+        let mut subscriptions = Subscriptions::default();
+        for name in ["trade", "bestBidAsk", "depth20", "depth"] {
+            for name in [format!("btcusdt@{name}"), format!("binance:btcusdt@{name}")] {
+                let parsed = StreamName::parse(&name, venue, &catalogue, Encoding::Sbe);
+                assert!(matches!(parsed, StreamName::Known(_)), "{name}");
+                assert_eq!(subscriptions.add(&name, parsed, 1000, 0), Added::New);
+                let mut out = Vec::new();
+                let stream = subscriptions.list().last().expect("one was added").stream;
+                subscriptions.write_name(stream, &catalogue, &mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), name);
+            }
         }
     }
 

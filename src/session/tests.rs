@@ -309,6 +309,45 @@ proptest! {
 }
 
 #[test]
+fn at_the_door_of_sbe_the_words_are_the_same_and_the_streams_are_others() {
+    let catalogue = catalogue();
+    let limits = limits();
+    let context = Context { catalogue: &catalogue, limits: &limits, now: NOW };
+    let opening =
+        sbe_opening("/stream?streams=btcusdt@bestBidAsk/btcusdt@bookTicker&timeUnit=second", &catalogue).unwrap();
+    let mut effects = Effects::default();
+    let session = Session::open(&opening, 0, &context, &mut effects);
+    assert!(!session.is_combined() && session.unit() == TimeUnit::Microseconds);
+    let mut client = Client { catalogue: self::catalogue(), limits: limits.clone(), session, effects };
+    for (text, reply) in [
+        (
+            r#"{"method":"SUBSCRIBE","params":["btcusdt@depth","kraken:btcusd@depth20","btcusdt@depth@100ms"],"id":1}"#,
+            r#"{"result":null,"id":1}"#,
+        ),
+        (
+            r#"{"method":"LIST_SUBSCRIPTIONS","id":2}"#,
+            r#"{"result":["btcusdt@bestBidAsk","btcusdt@bookTicker","btcusdt@depth","kraken:btcusd@depth20","btcusdt@depth@100ms"],"id":2}"#,
+        ),
+        (r#"{"method":"GET_PROPERTY","params":["combined"],"id":3}"#, r#"{"result":true,"id":3}"#),
+        (r#"{"method":"SET_PROPERTY","params":["combined",false],"id":4}"#, r#"{"result":null,"id":4}"#),
+        (r#"{"method":"GET_PROPERTY","params":["combined"],"id":5}"#, r#"{"result":false,"id":5}"#),
+    ] {
+        client.assert(text, reply, None);
+        assert!(!client.effects.reformed, "nothing is wrapped before or after");
+    }
+    let wanted: Vec<_> = client.session.subscriptions().iter().map(|one| client.session.wants(one)).collect();
+    let known = |instrument, channel| Some((TopicId::new(InstrumentId(instrument), channel), Form::SBE));
+    let expected = [
+        known(0, Channel::BookTicker),
+        None,
+        known(0, Channel::Depth(Cadence::Swift)),
+        known(2, Channel::PartialDepth(20, Cadence::Brisk)),
+        None,
+    ];
+    assert_eq!(wanted, expected);
+}
+
+#[test]
 fn a_session_is_small() {
     assert!(size_of::<Session>() <= 96, "{}", size_of::<Session>());
     assert!(size_of::<Subscription>() <= 12, "{}", size_of::<Subscription>());

@@ -57,6 +57,8 @@ struct Scratch {
     effects: Effects,
     /// The body of the present update by time unit; empty: not made yet.
     bodies: [Vec<u8>; 2],
+    /// One message of SBE.
+    message: Vec<u8>,
     name: Vec<u8>,
     gathered: Vec<u8>,
 }

@@ -66,12 +66,14 @@ pub(super) struct Answer {
     pub(super) weight: u32,
     /// Seconds for `Retry-After`.
     pub(super) retry_after: Option<u32>,
+    /// How long it is kept back.
+    pub(super) delay: Duration,
 }
 
 impl Answer {
     /// Success.
     pub(super) fn ok(body: impl Into<Bytes>) -> Self {
-        Self { status: 200, body: body.into(), weight: 0, retry_after: None }
+        Self { status: 200, body: body.into(), weight: 0, retry_after: None, delay: Duration::ZERO }
     }
 
     /// Binance's error object under an HTTP status.
@@ -162,7 +164,10 @@ async fn respond<E: Exchange>(
     }
     let time_unit = request.headers().get("X-MBX-TIME-UNIT").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let plain = Plain { path: request.uri().path().to_owned(), query, time_unit };
-    let Answer { status, body, weight, retry_after } = exchange.answer(plain).await;
+    let Answer { status, body, weight, retry_after, delay } = exchange.answer(plain).await;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

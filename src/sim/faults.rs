@@ -1,6 +1,6 @@
 //! What goes wrong on purpose: seeded, at rates per minute or on demand, and counted.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use fastrand::Rng;
 
@@ -29,6 +29,12 @@ pub enum Fault {
     StaleSnapshot,
     /// One REST request is answered 429 with `Retry-After: 1`.
     RateLimit,
+    /// One REST request is answered 503.
+    RestFailure,
+    /// One REST answer ends in its middle, under status 200.
+    RestGarbage,
+    /// One REST answer is kept back for [`Faults::rest_delay_ms`].
+    RestDelay,
     /// The exchange announces that it goes away (`serverShutdown`) and closes every connection a second later; new ones
     /// are welcome at once.
     Shutdown,
@@ -53,8 +59,12 @@ pub struct Faults {
     pub stale_snapshot: f64,
     /// REST requests refused.
     pub rate_limit: f64,
+    /// REST answers that fail, break off or come late, by turns of chance.
+    pub rest_error: f64,
     /// Milliseconds that a stall lasts.
     pub stall_ms: u64,
+    /// Milliseconds that a late REST answer is kept back.
+    pub rest_delay_ms: u64,
 }
 
 impl Default for Faults {
@@ -68,7 +78,9 @@ impl Default for Faults {
             malformed: 0.0,
             stale_snapshot: 0.0,
             rate_limit: 0.0,
+            rest_error: 0.0,
             stall_ms: 3_000,
+            rest_delay_ms: 2_000,
         }
     }
 }
@@ -83,7 +95,7 @@ pub(super) struct Plan {
     pub(super) rng: Rng,
     faults: Faults,
     /// When each rate strikes next; `None` for a rate of zero.
-    due: [Option<Nanos>; 8],
+    due: [Option<Nanos>; 9],
     armed: Vec<Fault>,
     counts: BTreeMap<Fault, u64>,
 }
@@ -92,7 +104,7 @@ impl Plan {
     pub(super) fn new(seed: u64, faults: Faults, now: Nanos) -> Self {
         // The market has the plain seed: faults must not change what the market does.
         let rng = Rng::with_seed(seed ^ 0xFA17_FA17_FA17_FA17);
-        let mut plan = Self { rng, faults, due: [None; 8], armed: Vec::new(), counts: BTreeMap::new() };
+        let mut plan = Self { rng, faults, due: [None; 9], armed: Vec::new(), counts: BTreeMap::new() };
         plan.set(faults, now);
         plan
     }
@@ -127,7 +139,8 @@ impl Plan {
                     4 => Fault::Disconnect,
                     5 => Fault::Malformed,
                     6 => Fault::StaleSnapshot,
-                    _ => Fault::RateLimit,
+                    7 => Fault::RateLimit,
+                    _ => self.rng.choice([Fault::RestFailure, Fault::RestGarbage, Fault::RestDelay]).expect("three"),
                 };
                 self.arm(fault);
                 self.schedule(index, now);
@@ -162,6 +175,11 @@ impl Plan {
         i64::try_from(self.faults.stall_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000)
     }
 
+    /// How long a late REST answer is kept back.
+    pub(super) const fn rest_delay(&self) -> Duration {
+        Duration::from_millis(self.faults.rest_delay_ms)
+    }
+
     fn schedule(&mut self, index: usize, now: Nanos) {
         let rates = [
             self.faults.gap,
@@ -172,6 +190,7 @@ impl Plan {
             self.faults.malformed,
             self.faults.stale_snapshot,
             self.faults.rate_limit,
+            self.faults.rest_error,
         ];
         let rate = rates[index];
         self.due[index] = (rate > 0.0).then(|| {

@@ -12,10 +12,11 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use super::{
+    channel::Channel,
     control::{Control, Outcome},
     faults::{Fault, Faults, Plan},
-    frame::{Channel, Unit, combined, depth, payload},
-    market::{Market, Print, What},
+    frame::{Unit, combined, depth, payload},
+    market::{ALL_SYMBOLS, Array, Market, Print, What},
 };
 use crate::market::{Nanos, Side};
 
@@ -182,6 +183,9 @@ impl Floor {
     }
 
     fn topic(&self, name: &str) -> Option<Topic> {
+        if name.starts_with('!') {
+            return Array::parse(name).map(|array| (ALL_SYMBOLS, Channel::Array(array)));
+        }
         let (symbol, channel) = name.split_once('@')?;
         Some((*self.by_name.get(symbol)?, Channel::parse(channel)?))
     }
@@ -191,6 +195,7 @@ impl Floor {
             if let Some(topic) = self.topic(name) {
                 let subscription = Subscription { connection: id, name: name.as_str().into() };
                 self.subscriptions.entry(topic).or_default().push(subscription);
+                self.market.want(topic.0, topic.1, true);
             }
         }
     }
@@ -200,14 +205,19 @@ impl Floor {
             let Some(topic) = self.topic(name) else { continue };
             if let Some(list) = self.subscriptions.get_mut(&topic) {
                 list.retain(|subscription| subscription.connection != id || *subscription.name != **name);
+                if list.is_empty() {
+                    self.subscriptions.remove(&topic);
+                    self.market.want(topic.0, topic.1, false);
+                }
             }
         }
     }
 
     fn deliver_all(&mut self, prints: &mut Vec<Print>, now: Nanos) {
         for print in prints.drain(..) {
-            let symbol = self.market.symbols()[print.symbol as usize].name;
-            self.deliver((print.symbol, Channel::of(&print.what)), now, |_, unit| payload(&print, symbol, unit));
+            self.deliver((print.symbol, Channel::of(&print.what)), now, |market, unit| {
+                payload(&print, |symbol| market.symbols()[symbol as usize].name, unit)
+            });
             if let What::Diff { cadence, ids, .. } = &print.what {
                 for levels in [5, 10, 20] {
                     let topic = (print.symbol, Channel::Partial(levels, *cadence));
@@ -223,9 +233,7 @@ impl Floor {
 
     /// Sends one event to all who asked for it; each form of it is made once.
     fn deliver(&mut self, topic: Topic, now: Nanos, form: impl Fn(&Market, Unit) -> String) {
-        let Some(list) = self.subscriptions.get_mut(&topic).filter(|list| !list.is_empty()).map(std::mem::take) else {
-            return;
-        };
+        let Some(mut list) = self.subscriptions.remove(&topic) else { return };
         let mut raw: [Option<Utf8Bytes>; 2] = [None, None];
         let mut wrapped: Vec<(Unit, Arc<str>, Utf8Bytes)> = Vec::new();
         for (index, subscription) in list.iter().enumerate() {
@@ -245,7 +253,13 @@ impl Floor {
             let others = list.len() - index;
             self.send(subscription.connection, topic, Message::Text(frame), others, now);
         }
-        self.subscriptions.insert(topic, list);
+        // A client that was cut meanwhile is gone from the list; if it was the last one, nobody wants the topic any more.
+        list.retain(|subscription| self.connections.contains_key(&subscription.connection));
+        if list.is_empty() {
+            self.market.want(topic.0, topic.1, false);
+        } else {
+            self.subscriptions.insert(topic, list);
+        }
     }
 
     /// Sends an event to one connection, unless something goes wrong; `candidates` connections are left for that.

@@ -1,23 +1,27 @@
 //! The simulated market itself: pure, and the same for the same seed, start and rate, however time is cut.
 
+mod arrays;
+mod board;
+mod ledger;
 mod pair;
+mod past;
 mod statistics;
 #[cfg(test)]
 mod tests;
 
+pub(super) use arrays::{Array, Element};
+pub(super) use ledger::{BUCKET_MS, BUCKETS, Candle, Ledger};
 pub(super) use pair::Book;
-pub(super) use statistics::MINUTE;
+pub(super) use statistics::{Statistic, Statistics};
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, VecDeque},
-};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
+use arrays::Arrays;
 use fastrand::Rng;
 use pair::Pair;
 
-use super::symbols::Symbol;
-use crate::market::{AggTrade, Best, Kline, Level, MiniTicker, Nanos, Ticker, Trade, UpdateIds};
+use super::{channel::Channel, symbols::Symbol};
+use crate::market::{AggTrade, Best, Level, Nanos, Price, Quantity, Trade, UpdateIds};
 
 /// How often a diff stream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,7 +35,7 @@ pub(super) enum Cadence {
 /// One thing that the market says, to be formatted once.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Print {
-    /// Index in the market's list of symbols.
+    /// Index in the market's list of symbols; of an array, [`ALL_SYMBOLS`].
     pub(super) symbol: u32,
     /// When it happened.
     pub(super) time: Nanos,
@@ -45,14 +49,33 @@ pub(super) enum What {
     Trade(Trade),
     AggTrade(AggTrade),
     Best(Best),
-    Diff { cadence: Cadence, ids: UpdateIds, bids: Vec<Level>, asks: Vec<Level> },
-    Kline(Kline),
-    MiniTicker(MiniTicker),
-    Ticker(Ticker),
+    Diff {
+        cadence: Cadence,
+        ids: UpdateIds,
+        bids: Vec<Level>,
+        asks: Vec<Level>,
+    },
+    Kline(Box<Candle>),
+    Statistics(Statistic, Box<Statistics>),
+    /// The mean price of five minutes, and when the last trade was.
+    Average {
+        price: i128,
+        time: Nanos,
+    },
+    Reference(Option<i64>),
+    BlockTrade(Trade),
+    Array(Array, Vec<Element>),
 }
+
+/// The symbol of what concerns all of them.
+pub(super) const ALL_SYMBOLS: u32 = u32::MAX;
 
 const MILLISECOND: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * MILLISECOND;
+/// One minute in nanoseconds.
+pub(super) const MINUTE: i64 = 60 * SECOND;
+/// A block is traded this often on average, by any of the symbols.
+const BLOCK_EVERY: i64 = 2 * SECOND;
 /// Bursts come this often on average.
 const BURST_EVERY: i64 = 20 * SECOND;
 /// They last at most so long.
@@ -66,12 +89,14 @@ const STALE_EVERY: i64 = 3 * SECOND;
 /// trade of the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    Minute(u32),
+    Second(u32),
     Act,
     Burst,
+    Block,
     Diff(u32, Cadence),
     Kline(u32),
-    Tickers(u32),
+    Statistics(u32),
+    Array(Array),
     Keep(u32),
 }
 
@@ -88,6 +113,10 @@ pub(super) struct Market {
     pace: i64,
     burst_until: Nanos,
     weights: u32,
+    arrays: Arrays,
+    /// Blocks are traded apart from the market.
+    block_rng: Rng,
+    next_block_id: i64,
     quiet: bool,
     now: Nanos,
 }
@@ -102,15 +131,27 @@ impl Market {
         let mut pairs: Vec<Pair> = Vec::with_capacity(symbols.len());
         for (index, symbol) in symbols.iter().enumerate() {
             let actions = f64::from(rate) * f64::from(symbol.weight) / f64::from(weights);
-            pairs.push(Pair::new(index as u32, symbol, first_id, actions, &mut rng, now));
+            pairs.push(Pair::new(index as u32, symbol, first_id, actions, (&mut rng, seed), now));
         }
         let kept = pairs.iter().map(|pair| [pair.book.clone(), pair.book.clone()]).collect();
         // Bursts add (factor - 1) x their share of the time to the average; an action is a little more than one change.
         let calm = BURST_EVERY + (BURST_FACTOR - 1) * BURST_LASTS_MAX / 2;
         let pace = (SECOND / i64::from(rate.max(1)) * (calm / MILLISECOND) / (BURST_EVERY / MILLISECOND)).max(1);
-        let timeline = BinaryHeap::new();
-        let mut market =
-            Self { rng, symbols, pairs, kept, timeline, pace, burst_until: now, weights, quiet: false, now };
+        let mut market = Self {
+            rng,
+            symbols,
+            pairs,
+            kept,
+            timeline: BinaryHeap::new(),
+            pace,
+            burst_until: now,
+            weights,
+            arrays: Arrays::default(),
+            block_rng: Rng::with_seed(seed ^ 0xB10C_B10C_B10C_B10C),
+            next_block_id: first_id,
+            quiet: false,
+            now,
+        };
         market.schedule_first();
         market
     }
@@ -163,8 +204,19 @@ impl Market {
             pair.nudge(&mut self.rng, now, out);
             pair.flush(Cadence::Fast, now, out);
             pair.flush(Cadence::Slow, now, out);
-            pair.push_candle(now, out);
-            pair.push_tickers(now, out);
+            pair.push_open_candles(now, out);
+            pair.push_statistics(&mut self.arrays, now, out);
+        }
+        for array in Array::ALL {
+            self.push_array(array, now, out);
+        }
+    }
+
+    /// A channel of a symbol has subscribers from now on, or has none: what is said on a timer is made only then.
+    pub(super) fn want(&mut self, symbol: u32, channel: Channel, wanted: bool) {
+        match channel {
+            Channel::Array(array) => self.arrays.set(array, wanted),
+            _ => self.pairs[symbol as usize].board.want(channel, wanted),
         }
     }
 
@@ -183,25 +235,26 @@ impl Market {
         &self.kept[symbol as usize][0]
     }
 
-    /// The last trades, oldest first, with contiguous ids.
-    pub(super) fn trades(&self, symbol: u32) -> &VecDeque<Trade> {
-        &self.pairs[symbol as usize].trades
+    /// The best bid and ask.
+    pub(super) fn best(&self, symbol: u32) -> Best {
+        self.pairs[symbol as usize].best
     }
 
-    /// The last aggregates, oldest first, with contiguous ids.
-    pub(super) fn aggregates(&self, symbol: u32) -> &VecDeque<AggTrade> {
-        &self.pairs[symbol as usize].aggregates
-    }
-
-    /// The minute candles of the rolling day, oldest first.
-    pub(super) fn candles(&self, symbol: u32) -> impl Iterator<Item = Kline> {
-        self.pairs[symbol as usize].statistics.candles()
+    /// What a symbol traded, up to now.
+    pub(super) fn ledger(&mut self, symbol: u32, now: Nanos) -> &mut Ledger {
+        let ledger = &mut self.pairs[symbol as usize].ledger;
+        ledger.pass(now);
+        ledger
     }
 
     fn schedule_first(&mut self) {
         let now = self.now;
-        let next_minute = Nanos((now.0.div_euclid(MINUTE) + 1) * MINUTE);
+        let next_second = Nanos((now.0.div_euclid(SECOND) + 1) * SECOND);
         self.at(now, Due::Act);
+        self.at(Nanos(now.0 + BLOCK_EVERY), Due::Block);
+        for array in Array::ALL {
+            self.at(Nanos(now.0 + array.period()), Due::Array(array));
+        }
         let burst = Nanos(now.0 + self.rng.i64(SECOND..2 * BURST_EVERY));
         self.at(burst, Due::Burst);
         for index in 0..self.pairs.len() as u32 {
@@ -209,12 +262,12 @@ impl Market {
             let fast = phase(&mut self.rng, 100 * MILLISECOND);
             let slow = phase(&mut self.rng, SECOND);
             let kline = phase(&mut self.rng, 2 * SECOND);
-            let tickers = phase(&mut self.rng, SECOND);
+            let statistics = phase(&mut self.rng, SECOND);
             self.at(fast, Due::Diff(index, Cadence::Fast));
             self.at(slow, Due::Diff(index, Cadence::Slow));
             self.at(kline, Due::Kline(index));
-            self.at(tickers, Due::Tickers(index));
-            self.at(next_minute, Due::Minute(index));
+            self.at(statistics, Due::Statistics(index));
+            self.at(next_second, Due::Second(index));
             self.at(Nanos(now.0 + STALE_EVERY), Due::Keep(index));
         }
     }
@@ -249,17 +302,30 @@ impl Market {
             Due::Kline(index) => {
                 self.at(after(2 * SECOND), due);
                 if !self.quiet {
-                    self.pairs[index as usize].push_candle(now, out);
+                    self.pairs[index as usize].push_open_candles(now, out);
                 }
             }
-            Due::Minute(index) => {
-                self.at(Nanos((now.0.div_euclid(MINUTE) + 1) * MINUTE), due);
-                self.pairs[index as usize].end_minute(self.quiet, now, out);
+            Due::Second(index) => {
+                self.at(Nanos((now.0.div_euclid(SECOND) + 1) * SECOND), due);
+                self.pairs[index as usize].push_closed_candles(self.quiet, now, out);
             }
-            Due::Tickers(index) => {
+            Due::Statistics(index) => {
                 self.at(after(SECOND), due);
                 if !self.quiet {
-                    self.pairs[index as usize].push_tickers(now, out);
+                    self.pairs[index as usize].push_statistics(&mut self.arrays, now, out);
+                }
+            }
+            Due::Array(array) => {
+                self.at(after(array.period()), due);
+                if !self.quiet {
+                    self.push_array(array, now, out);
+                }
+            }
+            Due::Block => {
+                let wait = self.block_rng.i64(BLOCK_EVERY / 2..BLOCK_EVERY * 3 / 2);
+                self.at(after(wait), due);
+                if !self.quiet {
+                    self.trade_block(now, out);
                 }
             }
             Due::Keep(index) => {
@@ -271,9 +337,41 @@ impl Market {
         }
     }
 
+    /// What changed since the last array; nothing is said if nothing did.
+    fn push_array(&mut self, array: Array, now: Nanos, out: &mut Vec<Print>) {
+        let elements = self.arrays.take(array);
+        if !elements.is_empty() {
+            out.push(Print { symbol: ALL_SYMBOLS, time: now, what: What::Array(array, elements) });
+        }
+    }
+
+    /// Two traders exchange a large quantity near the price, past the book.
+    fn trade_block(&mut self, now: Nanos, out: &mut Vec<Print>) {
+        let point = self.block_rng.u32(..self.weights);
+        let index = self.symbol_at(point);
+        let (symbol, rng) = (self.symbols[index], &mut self.block_rng);
+        let lots = rng.i64(50..500);
+        let away = symbol.tick * rng.i64(-20..=20);
+        let ledger = &mut self.pairs[index].ledger;
+        let trade = Trade {
+            id: self.next_block_id,
+            price: Price((ledger.last_price() + away).max(symbol.tick)),
+            quantity: Quantity(symbol.lot().saturating_mul(lots)),
+            time: now,
+            buyer_is_maker: rng.bool(),
+        };
+        self.next_block_id += 1;
+        ledger.count_block(trade);
+        out.push(Print { symbol: index as u32, time: now, what: What::BlockTrade(trade) });
+    }
+
     /// A symbol, by weight.
     fn choose(&mut self) -> usize {
-        let mut point = self.rng.u32(..self.weights);
+        let point = self.rng.u32(..self.weights);
+        self.symbol_at(point)
+    }
+
+    fn symbol_at(&self, mut point: u32) -> usize {
         for (index, symbol) in self.symbols.iter().enumerate() {
             match point.checked_sub(symbol.weight) {
                 Some(left) => point = left,

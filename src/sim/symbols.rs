@@ -28,6 +28,9 @@ const DOLLARS: i64 = 2_500 * ONE;
 /// The same in bitcoin.
 const BITCOINS: i64 = ONE / 25;
 
+/// The symbol that never had a reference price.
+const WITHOUT_REFERENCE_PRICE: &str = "TRXUSDT";
+
 /// Builds a row: price, tick and step are given in units of 1e-8.
 const fn row(
     name: &'static str,
@@ -79,6 +82,11 @@ impl Symbol {
         let quantity = i128::from(self.level_value) * i128::from(ONE) / i128::from(self.price);
         let quantity = i64::try_from(quantity).expect("the table's quantities fit");
         (quantity / self.step * self.step).max(self.step)
+    }
+
+    /// Whether the exchange has a reference price for it: one has none, as some on Binance.
+    pub(super) fn has_reference_price(&self) -> bool {
+        self.name != WITHOUT_REFERENCE_PRICE
     }
 
     /// Its object in exchangeInfo, in Binance's key order.

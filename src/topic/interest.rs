@@ -7,7 +7,7 @@ use crate::market::InstrumentId;
 
 /// Who wants what, counted over all shards; relaxed, because being a tick late costs nothing.
 ///
-/// It gates pure views only (partial depth): never ids, books, trades or history.
+/// It gates pure views only (partial depth, the cadences of SBE): never ids, books, trades or history.
 #[derive(Debug)]
 pub struct Interest {
     topics: Box<[AtomicU32]>,

@@ -1,6 +1,6 @@
 //! Stream names: `[venue:]symbol@channel`, parsed exactly and never repaired.
 
-use super::{Array, Cadence, Channel, TopicId, Window};
+use super::{Array, Cadence, Channel, Encoding, TopicId, Window};
 use crate::market::{Catalogue, Interval, Series, VenueId, Zone};
 
 /// Longest symbol in a stream name, in characters (binance.md section 2).
@@ -18,11 +18,11 @@ pub enum StreamName {
 }
 
 impl StreamName {
-    /// Reads `text`; without a venue prefix it means `venue`.
+    /// Reads `text`, the name of a stream in `encoding`; without a venue prefix it means `venue`.
     ///
     /// Symbols are lower case and channels case-sensitive: anything else is [`StreamName::Unknown`], as on Binance.
     /// A legal name holds letters, digits, `_ . - ! @ : +` and characters outside ASCII, with at least one part.
-    pub fn parse(text: &str, venue: VenueId, catalogue: &Catalogue) -> Self {
+    pub fn parse(text: &str, venue: VenueId, catalogue: &Catalogue, encoding: Encoding) -> Self {
         if !is_well_formed(text) {
             return Self::Malformed;
         }
@@ -33,11 +33,15 @@ impl StreamName {
             },
             _ => (venue, text),
         };
-        if rest.starts_with('!') {
+        if rest.starts_with('!') && encoding == Encoding::Json {
             return parse_array(rest).map_or(Self::Unknown, |array| Self::Known(TopicId::of_venue(venue, array)));
         }
         let Some((symbol, channel)) = rest.split_once('@') else { return Self::Unknown };
-        let (Some(channel), Some(instrument)) = (parse_channel(channel), catalogue.by_lower(venue, symbol)) else {
+        let channel = match encoding {
+            Encoding::Json => parse_channel(channel),
+            Encoding::Sbe => parse_sbe_channel(channel),
+        };
+        let (Some(channel), Some(instrument)) = (channel, catalogue.by_lower(venue, symbol)) else {
             return Self::Unknown;
         };
         Self::Known(TopicId::new(instrument, channel))
@@ -151,6 +155,17 @@ fn parse_channel(text: &str) -> Option<Channel> {
     }
 }
 
+/// The four streams that SBE has (binance.md section 9.1).
+fn parse_sbe_channel(text: &str) -> Option<Channel> {
+    match text {
+        "trade" => Some(Channel::Trade),
+        "bestBidAsk" => Some(Channel::BookTicker),
+        "depth20" => Some(Channel::PartialDepth(20, Cadence::Brisk)),
+        "depth" => Some(Channel::Depth(Cadence::Swift)),
+        _ => None,
+    }
+}
+
 fn is_well_formed(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || "_.-!@:+".contains(c) || (!c.is_ascii() && !c.is_control());
     // `@@@x###` is the malformed name that was seen to be refused; a bare word such as ccxt's `/ws/0` is not.
@@ -185,10 +200,10 @@ mod tests {
                 } else {
                     StreamName::Unknown
                 };
-                assert_eq!(StreamName::parse(&name, VenueId(0), &catalogue), expected, "{name}");
+                assert_eq!(StreamName::parse(&name, VenueId(0), &catalogue, Encoding::Json), expected, "{name}");
                 let prefixed = format!("{}:{name}", catalogue.venues()[instrument.venue.0 as usize].name);
                 assert_eq!(
-                    StreamName::parse(&prefixed, VenueId(0), &catalogue),
+                    StreamName::parse(&prefixed, VenueId(0), &catalogue, Encoding::Json),
                     StreamName::Known(TopicId::new(instrument.id, channel)),
                 );
             }
@@ -200,15 +215,18 @@ mod tests {
         let catalogue = catalogue();
         for array in Array::ALL {
             let of = |venue| StreamName::Known(TopicId::of_venue(VenueId(venue), array));
-            assert_eq!(StreamName::parse(array.name(), VenueId(0), &catalogue), of(0));
-            assert_eq!(StreamName::parse(&format!("kraken:{}", array.name()), VenueId(0), &catalogue), of(1));
+            assert_eq!(StreamName::parse(array.name(), VenueId(0), &catalogue, Encoding::Json), of(0));
+            assert_eq!(
+                StreamName::parse(&format!("kraken:{}", array.name()), VenueId(0), &catalogue, Encoding::Json),
+                of(1)
+            );
         }
     }
 
     #[test]
     fn aliases_unknown_and_malformed_names_are_told_apart() {
         let catalogue = catalogue();
-        let parse = |text: &str| StreamName::parse(text, VenueId(0), &catalogue);
+        let parse = |text: &str| StreamName::parse(text, VenueId(0), &catalogue, Encoding::Json);
         assert_eq!(parse("btcusdt@depth@1000ms"), parse("btcusdt@depth"));
         assert_eq!(parse("btcusdt@depth20@1000ms"), parse("btcusdt@depth20"));
         assert_eq!(parse("btcusdt@kline_4h@+08:00"), parse("btcusdt@kline_4h"));
@@ -236,5 +254,42 @@ mod tests {
         for malformed in ["", "@@@x###", "btc usdt@trade", "btcusdt@@trade", "a\"b@trade", "@trade", "a/b"] {
             assert_eq!(parse(malformed), StreamName::Malformed, "{malformed}");
         }
+    }
+
+    #[test]
+    fn sbe_has_four_streams_under_names_of_its_own() {
+        let catalogue = catalogue();
+        let btc = catalogue.by_lower(VenueId(0), "btcusdt").expect("it is there");
+        let parse = |text: &str| StreamName::parse(text, VenueId(0), &catalogue, Encoding::Sbe);
+        for (name, channel) in [
+            ("btcusdt@trade", Channel::Trade),
+            ("btcusdt@bestBidAsk", Channel::BookTicker),
+            ("btcusdt@depth20", Channel::PartialDepth(20, Cadence::Brisk)),
+            ("btcusdt@depth", Channel::Depth(Cadence::Swift)),
+        ] {
+            assert_eq!(parse(name), StreamName::Known(TopicId::new(btc, channel)), "{name}");
+            assert_eq!(parse(&format!("binance:{name}")), parse(name), "{name}");
+            assert_ne!(parse(&format!("kraken:{name}")), parse(name), "{name}");
+        }
+        for unknown in [
+            "btcusdt@bookTicker",
+            "btcusdt@depth@100ms",
+            "btcusdt@depth@1000ms",
+            "btcusdt@depth20@50ms",
+            "btcusdt@depth5",
+            "btcusdt@aggTrade",
+            "btcusdt@kline_1m",
+            "btcusdt@ticker",
+            "BTCUSDT@trade",
+            "!ticker@arr",
+        ] {
+            assert_eq!(parse(unknown), StreamName::Unknown, "{unknown}");
+        }
+        assert_eq!(parse("@@@x###"), StreamName::Malformed);
+        assert_eq!(
+            StreamName::parse("btcusdt@bestBidAsk", VenueId(0), &catalogue, Encoding::Json),
+            StreamName::Unknown,
+            "only SBE calls it so"
+        );
     }
 }

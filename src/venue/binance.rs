@@ -4,8 +4,9 @@ mod any_order;
 mod decoder;
 mod listing;
 mod ordered;
+mod rows;
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use memchr::memmem;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,7 +15,7 @@ pub use decoder::Decoder;
 
 use super::{BookSource, Dial, ListingSource, Protocol, RestRequest, Traits};
 use crate::{
-    market::{Catalogue, Instrument, Listing, Nanos, Series, VenueId},
+    market::{Catalogue, Instrument, Listing, Nanos, Series, VenueId, Zone},
     normalise::Refusal,
 };
 
@@ -24,8 +25,21 @@ pub struct Binance;
 
 /// What is subscribed to for every instrument. All of one instrument come over one connection: what a lost connection
 /// leaves behind is then one whole instrument, and its streams keep the order in which the venue sent them.
-const CHANNELS: [&str; 7] =
-    ["depth@100ms", "trade", "aggTrade", "bookTicker", "ticker", "miniTicker", "kline_1m"];
+///
+/// Hosts that do not know one of them yet accept its name and stay silent (binance.md section 6.1).
+const CHANNELS: [&str; 11] = [
+    "depth@100ms",
+    "trade",
+    "aggTrade",
+    "bookTicker",
+    "ticker",
+    "miniTicker",
+    "kline_1m",
+    "kline_1s",
+    "avgPrice",
+    "referencePrice",
+    "blockTrade",
+];
 
 /// Most streams that the venue accepts on one connection.
 const STREAMS_MAX: usize = 1024;
@@ -35,6 +49,9 @@ const PATH_CHARACTERS_MAX: usize = 7000;
 
 /// The venue's longest farewell, in either mode and unit, with room to spare; longer frames are not searched.
 const FAREWELL_BYTES_MAX: usize = 128;
+
+/// Rows in one answer of trades, aggregate trades or candles at most (binance.md section 10.2).
+const ROWS_MAX: u32 = 1000;
 
 /// What stands in a URL as it is, besides letters and digits.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
@@ -59,6 +76,7 @@ impl Protocol for Binance {
             messages_per_second: 4,
             connects_per_five_minutes: 300,
             rest_weight_per_minute: 6000,
+            rest_apart: Duration::ZERO,
             keep_alive: None,
         }
     }
@@ -123,21 +141,36 @@ impl Protocol for Binance {
 
     fn trades(&self, instrument: &Instrument, from_id: i64, count: u32) -> Option<RestRequest> {
         let symbol = utf8_percent_encode(&instrument.symbol, ESCAPED);
-        let limit = count.clamp(1, 1000);
+        let limit = count.clamp(1, ROWS_MAX);
         let path = format!("/api/v3/historicalTrades?symbol={symbol}&limit={limit}&fromId={from_id}");
         Some(RestRequest { path, weight: 25 })
     }
 
-    fn recent_trades(&self, _instrument: &Instrument) -> Option<RestRequest> {
-        None
+    fn recent_trades(&self, instrument: &Instrument) -> Option<RestRequest> {
+        let symbol = utf8_percent_encode(&instrument.symbol, ESCAPED);
+        Some(RestRequest { path: format!("/api/v3/trades?symbol={symbol}&limit={ROWS_MAX}"), weight: 25 })
     }
 
-    fn agg_trades(&self, _instrument: &Instrument, _from_id: Option<i64>, _count: u32) -> Option<RestRequest> {
-        None
+    fn agg_trades(&self, instrument: &Instrument, from_id: Option<i64>, count: u32) -> Option<RestRequest> {
+        let symbol = utf8_percent_encode(&instrument.symbol, ESCAPED);
+        let limit = count.clamp(1, ROWS_MAX);
+        let mut path = format!("/api/v3/aggTrades?symbol={symbol}&limit={limit}");
+        if let Some(from_id) = from_id {
+            write!(path, "&fromId={from_id}").expect("a String takes everything");
+        }
+        Some(RestRequest { path, weight: 4 })
     }
 
-    fn klines(&self, _instrument: &Instrument, _series: Series, _from: Nanos, _count: u32) -> Option<RestRequest> {
-        None
+    fn klines(&self, instrument: &Instrument, series: Series, from: Nanos, count: u32) -> Option<RestRequest> {
+        let symbol = utf8_percent_encode(&instrument.symbol, ESCAPED);
+        let (interval, limit) = (series.interval().text(), count.clamp(1, ROWS_MAX));
+        // Milliseconds, which every host understands; rounded up, so that no candle from before `from` comes.
+        let start = from.plus(Duration::from_nanos(999_999)).millis().max(0);
+        let mut path = format!("/api/v3/klines?symbol={symbol}&interval={interval}&startTime={start}&limit={limit}");
+        if series.zone() == Zone::Plus8 {
+            path.push_str("&timeZone=8");
+        }
+        Some(RestRequest { path, weight: 2 })
     }
 
     fn resubscribe(&self, _instrument: &Instrument) -> Vec<String> {

@@ -2,16 +2,18 @@
 
 mod decoder;
 mod listing;
+mod rest;
 
 use std::{sync::Arc, time::Duration};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 pub use decoder::Decoder;
 
-use super::{BookSource, Dial, ListingSource, Protocol, RestRequest, Traits};
+use super::{BookSource, Dial, ListingSource, Protocol, RestRequest, Traits, Verdict};
 use crate::{
-    market::{Catalogue, ChecksumRule, Instrument, Listing, Nanos, Series, VenueId},
+    market::{Catalogue, ChecksumRule, Instrument, Interval, Listing, Nanos, Series, VenueId, Zone},
     normalise::Refusal,
 };
 
@@ -61,8 +63,9 @@ impl Protocol for Kraken {
             messages_per_second: 4,
             // About 150 in ten minutes are tolerated before an address is shut out for as long.
             connects_per_five_minutes: 70,
-            // Nothing is asked over REST.
+            // Public endpoints: one call a second stays within the limits (by address; trades and candles by pair as well).
             rest_weight_per_minute: 60,
+            rest_apart: Duration::from_secs(1),
             keep_alive: Some((r#"{"method":"ping"}"#, PING_EVERY)),
         }
     }
@@ -101,16 +104,26 @@ impl Protocol for Kraken {
         None
     }
 
-    fn recent_trades(&self, _instrument: &Instrument) -> Option<RestRequest> {
-        None
+    fn recent_trades(&self, instrument: &Instrument) -> Option<RestRequest> {
+        Some(RestRequest { path: format!("/0/public/Trades?pair={}&count=1000", pair(instrument)), weight: 1 })
     }
 
-    fn agg_trades(&self, _instrument: &Instrument, _from_id: Option<i64>, _count: u32) -> Option<RestRequest> {
-        None
+    fn agg_trades(&self, instrument: &Instrument, from_id: Option<i64>, _count: u32) -> Option<RestRequest> {
+        // Fills can be asked for by time only; the newest are summed up by the decoder.
+        from_id.is_none().then(|| self.recent_trades(instrument))?
     }
 
-    fn klines(&self, _instrument: &Instrument, _series: Series, _from: Nanos, _count: u32) -> Option<RestRequest> {
-        None
+    fn klines(&self, instrument: &Instrument, series: Series, from: Nanos, _count: u32) -> Option<RestRequest> {
+        let minutes = minutes(series)?;
+        // Candles behind this second; how many comes is the venue's choice: the newest 720 at most.
+        let since = (from.millis().max(0) + 999) / 1_000 - 1;
+        let pair = pair(instrument);
+        let path = format!("/0/public/OHLC?pair={pair}&interval={minutes}&since={}", since.max(0));
+        Some(RestRequest { path, weight: 1 })
+    }
+
+    fn verdict(&self, body: &[u8]) -> Verdict {
+        rest::verdict(body)
     }
 
     fn resubscribe(&self, instrument: &Instrument) -> Vec<String> {
@@ -142,6 +155,34 @@ impl Kraken {
 fn trades(instruments: &[&Instrument]) -> String {
     let params = json!({ "channel": "trade", "symbol": natives(instruments), "snapshot": false });
     json!({ "method": "subscribe", "params": params }).to_string()
+}
+
+/// The name of a pair in REST: base and quote without a slash, Bitcoin and Dogecoin by their old names (`XBTUSD`).
+///
+/// That is the documented `altname` of all pairs but a few. Names of the socket (`BTC/USD`) are said to work as well.
+fn pair(instrument: &Instrument) -> String {
+    let old = |asset: &str| match asset {
+        "BTC" => "XBT".to_owned(),
+        "DOGE" => "XDG".to_owned(),
+        other => utf8_percent_encode(other, NON_ALPHANUMERIC).to_string(),
+    };
+    instrument.native.split('/').map(old).collect()
+}
+
+/// The length of a candle as the venue names it; `None` if it has no such candles.
+fn minutes(series: Series) -> Option<u32> {
+    let minutes = match series.interval() {
+        Interval::Minute1 => 1,
+        Interval::Minute5 => 5,
+        Interval::Minute15 => 15,
+        Interval::Minute30 => 30,
+        Interval::Hour1 => 60,
+        Interval::Hour4 => 240,
+        Interval::Day1 => 1_440,
+        Interval::Week1 => 10_080,
+        _ => return None,
+    };
+    (series.zone() == Zone::Utc).then_some(minutes)
 }
 
 fn natives<'a>(instruments: &[&'a Instrument]) -> Vec<&'a str> {

@@ -2,10 +2,11 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use super::{Depth, recent::Recent};
+use super::{Depth, candles::Candles, recent::Recent};
 use crate::{
     market::{
-        AggTrade, AveragePrice, Best, Kline, Level, Nanos, Price, Quantity, ReferencePrice, Series, Span, Ticker, Trade,
+        AggTrade, AveragePrice, Best, Decimals, Kline, Level, Nanos, Price, Quantity, ReferencePrice, Series, Span,
+        Ticker, Trade,
     },
     topic::{Batch, BookState, Cadence, Payload, Update},
 };
@@ -29,8 +30,7 @@ pub(super) struct Mirror {
     best: Option<Best>,
     last_price: Option<Price>,
     statistics_price: Option<Price>,
-    /// The newest of each series, open or just closed.
-    klines: Box<[Option<Kline>; Series::COUNT]>,
+    candles: Candles,
     ticker: Option<Ticker>,
     average: Option<AveragePrice>,
     reference: Option<ReferencePrice>,
@@ -51,7 +51,7 @@ impl Mirror {
             best: None,
             last_price: None,
             statistics_price: None,
-            klines: Box::new([None; Series::COUNT]),
+            candles: Candles::new(),
             ticker: None,
             average: None,
             reference: None,
@@ -80,6 +80,16 @@ impl Mirror {
                 self.agg_trades.push(trade);
                 self.priced(trade.last_id, trade.price);
             }
+            Payload::PastTrade(trade) => {
+                if self.trades.insert_past(trade) {
+                    self.priced(trade.id, trade.price);
+                }
+            }
+            Payload::PastAggTrade(trade) => {
+                if self.agg_trades.insert_past(trade) {
+                    self.priced(trade.last_id, trade.price);
+                }
+            }
             Payload::BookState(state) => self.state = state,
             Payload::MiniTicker(index) => self.statistics_price = Some(batch.mini_tickers[index as usize].close),
             Payload::Ticker(index) => {
@@ -87,10 +97,7 @@ impl Mirror {
                 self.statistics_price = Some(ticker.mini.close);
                 self.ticker = Some(ticker);
             }
-            Payload::Kline(index) => {
-                let kline = batch.klines[index as usize];
-                self.klines[kline.series.index()] = Some(kline);
-            }
+            Payload::Kline(index) => self.candles.publish(batch.klines[index as usize]),
             Payload::AveragePrice(average) => self.average = Some(average),
             Payload::ReferencePrice(reference) => self.reference = Some(reference),
             // Other cadences say the same a second time; partial depth is not mirrored.
@@ -104,6 +111,7 @@ impl Mirror {
         self.last_id = None;
         self.trades.clear();
         self.agg_trades.clear();
+        self.candles.lose();
     }
 
     pub(super) fn depth(&self, limit: usize) -> Option<Depth> {
@@ -128,8 +136,9 @@ impl Mirror {
         self.last_price.or(self.statistics_price)
     }
 
-    pub(super) fn kline(&self, series: Series) -> Option<Kline> {
-        self.klines[series.index()]
+    /// The newest candles of a series as of the newest trade, the oldest first.
+    pub(super) fn klines(&self, series: Series, decimals: Decimals) -> Vec<Kline> {
+        self.candles.fresh(series, &self.trades, decimals)
     }
 
     pub(super) fn ticker(&self) -> Option<Ticker> {

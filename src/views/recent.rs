@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::market::{AggTrade, Trade};
 
 /// Something with an id that rises.
-pub(super) trait Numbered: Copy {
+pub(super) trait Numbered: Copy + PartialEq {
     /// The id.
     fn id(&self) -> i64;
 }
@@ -34,9 +34,13 @@ impl<T: Numbered> Recent<T> {
         Self { list: VecDeque::new(), capacity }
     }
 
-    /// Adds the newest. An id that does not rise is a new numbering (a relisting): the old ones are forgotten.
+    /// Adds the newest. An id that does not rise is a new numbering (a relisting): the old ones are forgotten; unless it is
+    /// one that is here already, since what is fetched may be ahead of the live stream.
     pub(super) fn push(&mut self, item: T) {
         if self.list.back().is_some_and(|last| item.id() <= last.id()) {
+            if self.list.binary_search_by_key(&item.id(), Numbered::id).is_ok_and(|place| self.list[place] == item) {
+                return;
+            }
             self.list.clear();
         }
         if self.list.len() == self.capacity {
@@ -45,9 +49,46 @@ impl<T: Numbered> Recent<T> {
         self.list.push_back(item);
     }
 
+    /// Adds one from before the live stream in its place, once, if it is newer than what a full list has given up; returns
+    /// whether it was added.
+    pub(super) fn insert_past(&mut self, item: T) -> bool {
+        let place = self.list.partition_point(|there| there.id() < item.id());
+        if self.list.get(place).is_some_and(|there| there.id() == item.id()) {
+            return false;
+        }
+        if self.list.len() == self.capacity {
+            // The oldest of all would be the next to go.
+            if place == 0 {
+                return false;
+            }
+            self.list.pop_front();
+            self.list.insert(place - 1, item);
+            return true;
+        }
+        self.list.insert(place, item);
+        true
+    }
+
+    /// Whether all that came after `id` is here. Without an id: all that there ever was.
+    pub(super) fn reaches(&self, id: Option<i64>) -> bool {
+        let has_given_up = self.list.len() == self.capacity;
+        let oldest = self.list.front().map(Numbered::id);
+        !has_given_up || id.is_some_and(|id| oldest.is_some_and(|oldest| oldest <= id.saturating_add(1)))
+    }
+
+    /// The items after `id`, by rising id.
+    pub(super) fn after(&self, id: i64) -> impl Iterator<Item = &T> {
+        let first = self.list.partition_point(|item| item.id() <= id);
+        self.list.range(first..)
+    }
+
     /// Forgets all: after a loss, a short list is honest and one with a hole is not.
     pub(super) fn clear(&mut self) {
         self.list.clear();
+    }
+
+    pub(super) fn oldest(&self) -> Option<&T> {
+        self.list.front()
     }
 
     pub(super) fn last(&self) -> Option<&T> {

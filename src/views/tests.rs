@@ -277,3 +277,141 @@ fn the_thread_wakes_for_batches_and_asks_for_books_when_lapped() {
     });
     following.stop();
 }
+
+#[test]
+fn past_trades_go_in_their_place_once() {
+    let views = Views::new(catalogue());
+    let ids = |views: &Views| views.trades(BTC, 10_000).iter().map(|trade| trade.id).collect::<Vec<_>>();
+    let agg_ids = |views: &Views| {
+        let all = AggTradesFilter { limit: 10_000, ..AggTradesFilter::default() };
+        views.agg_trades(BTC, &all).iter().map(|trade| trade.id).collect::<Vec<_>>()
+    };
+    apply(&views, |batch| (50..60).for_each(|id| push(batch, Payload::PastTrade(trade(id, id)))));
+    assert_eq!(views.last_price(BTC), Some(Price(59)), "before any live trade");
+    apply(&views, |batch| push(batch, Payload::Trade(trade(62, 7))));
+    apply(&views, |batch| {
+        (55..63).for_each(|id| push(batch, Payload::PastTrade(trade(id, 1))));
+        (40..45).for_each(|id| push(batch, Payload::PastTrade(trade(id, 1))));
+        (40..45).for_each(|id| push(batch, Payload::PastAggTrade(agg_trade(id, id, 1))));
+    });
+    assert_eq!(ids(&views), [(40..45).collect::<Vec<_>>(), (50..63).collect()].concat());
+    assert_eq!(agg_ids(&views), (40..45).collect::<Vec<_>>());
+    assert_eq!(views.trades(BTC, 1), [trade(62, 7)], "what is known already stays");
+    assert_eq!(views.last_price(BTC), Some(Price(7)), "past ones are not the last price");
+    // What was fetched was ahead of the live stream.
+    apply(&views, |batch| push(batch, Payload::PastTrade(trade(63, 8))));
+    apply(&views, |batch| {
+        [trade(62, 7), trade(63, 8)].into_iter().for_each(|trade| push(batch, Payload::Trade(trade)))
+    });
+    assert_eq!(views.trades(BTC, 3), [trade(61, 1), trade(62, 7), trade(63, 8)]);
+    assert_eq!(views.last_price(BTC), Some(Price(8)));
+    // A full list takes only what is newer than its oldest.
+    apply(&views, |batch| {
+        (1000..1000 + TRADES_MOST as i64).for_each(|id| push(batch, Payload::Trade(trade(id * 2, 1))))
+    });
+    apply(&views, |batch| [1999, 2001, 5001].into_iter().for_each(|id| push(batch, Payload::PastTrade(trade(id, 1)))));
+    let expected: Vec<_> = ids(&views);
+    assert_eq!((expected.len(), expected[0], expected[1]), (TRADES_MOST, 2002, 2004));
+    assert!(expected.contains(&5001) && expected.is_sorted());
+}
+
+mod candles {
+    use super::*;
+    use crate::market::{Decimals, Kline};
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn at(id: i64, price: i64, time: i64) -> Trade {
+        Trade { time: Nanos(time), ..trade(id, price) }
+    }
+
+    fn publish(batch: &mut Batch, kline: Kline) {
+        let index = batch.klines.len() as u32;
+        batch.klines.push(kline);
+        push(batch, Payload::Kline(index));
+    }
+
+    fn candle(open: i64, price: i64, trades: &[Trade]) -> Kline {
+        let mut candle = Kline::empty(Series::MINUTE, Nanos(open), Price(price));
+        trades.iter().for_each(|trade| candle.add(trade, Decimals::EIGHT));
+        candle
+    }
+
+    fn live(views: &Views, trades: &[Trade]) {
+        apply(views, |batch| trades.iter().for_each(|&trade| push(batch, Payload::Trade(trade))));
+    }
+
+    #[test]
+    fn an_open_candle_is_as_of_the_newest_trade() {
+        let views = Views::new(catalogue());
+        let trades: Vec<_> = (1..=9).map(|id| at(id, 100 + id, 60 * SECOND + id)).collect();
+        assert_eq!(views.kline(BTC, Series::MINUTE), None);
+        live(&views, &trades[..3]);
+        assert_eq!(views.kline(BTC, Series::MINUTE), None, "nobody knows what was before the first trade");
+        apply(&views, |batch| publish(batch, candle(60 * SECOND, 5, &trades[..5])));
+        assert_eq!(views.kline(BTC, Series::MINUTE), Some(candle(60 * SECOND, 5, &trades[..5])), "the candle is ahead");
+        live(&views, &trades[3..]);
+        assert_eq!(views.kline(BTC, Series::MINUTE), Some(candle(60 * SECOND, 5, &trades)));
+        assert_eq!(views.kline(BTC, Series::HOUR), None);
+        assert_eq!(views.kline(ETH, Series::MINUTE), None);
+    }
+
+    #[test]
+    fn a_candle_without_trades_takes_those_of_its_time() {
+        let views = Views::new(catalogue());
+        live(&views, &[at(1, 100, 59 * SECOND)]);
+        apply(&views, |batch| publish(batch, candle(60 * SECOND, 100, &[])));
+        assert_eq!(views.kline(BTC, Series::MINUTE), Some(candle(60 * SECOND, 100, &[])));
+        let inside = [at(2, 101, 60 * SECOND), at(3, 99, 61 * SECOND)];
+        live(&views, &inside);
+        assert_eq!(views.kline(BTC, Series::MINUTE), Some(candle(60 * SECOND, 100, &inside)));
+    }
+
+    #[test]
+    fn trades_behind_the_end_begin_the_next_candle() {
+        let views = Views::new(catalogue());
+        let minute = |number: i64| number * 60 * SECOND;
+        let (first, second) =
+            ([at(1, 10, minute(1))], [at(2, 20, minute(1) + 9), at(3, 30, minute(2)), at(4, 25, minute(2) + 1)]);
+        apply(&views, |batch| publish(batch, candle(minute(1), 10, &first)));
+        live(&views, &first);
+        live(&views, &second);
+        let whole = candle(minute(1), 10, &[first[0], second[0]]);
+        let next = candle(minute(2), 20, &second[1..]);
+        assert_eq!(views.klines(BTC, Series::MINUTE), [whole, next]);
+        assert_eq!(views.kline(BTC, Series::MINUTE), Some(next));
+        // Now it is published; the closed one stays until the next one closes.
+        let closed = Kline { closed: true, ..whole };
+        apply(&views, |batch| publish(batch, closed));
+        assert_eq!(views.klines(BTC, Series::MINUTE), [closed, next], "a closed one takes no more trades");
+        apply(&views, |batch| publish(batch, next));
+        assert_eq!(views.klines(BTC, Series::MINUTE), [closed, next]);
+        live(&views, &[at(5, 1, minute(4) + 3)]);
+        let later = candle(minute(4), 25, &[at(5, 1, minute(4) + 3)]);
+        assert_eq!(views.klines(BTC, Series::MINUTE), [closed, next, later]);
+        // The venue corrects what has closed.
+        let corrected = Kline { trades: 77, ..closed };
+        apply(&views, |batch| publish(batch, corrected));
+        assert_eq!(views.klines(BTC, Series::MINUTE)[0], corrected);
+    }
+
+    #[test]
+    fn after_a_loss_a_candle_is_what_was_published() {
+        let views = Views::new(catalogue());
+        let trades: Vec<_> = (1..=9).map(|id| at(id, 100 + id, 60 * SECOND + id)).collect();
+        apply(&views, |batch| publish(batch, candle(60 * SECOND, 5, &trades[..2])));
+        views.lose(|_| {});
+        live(&views, &trades[5..]);
+        assert_eq!(views.kline(BTC, Series::MINUTE), Some(candle(60 * SECOND, 5, &trades[..2])));
+        apply(&views, |batch| publish(batch, candle(60 * SECOND, 5, &trades[..8])));
+        assert_eq!(views.kline(BTC, Series::MINUTE), Some(candle(60 * SECOND, 5, &trades)));
+        // More trades than are kept, since it was published.
+        let flood: Vec<_> = (10..10 + TRADES_MOST as i64).map(|id| at(id, 100, 60 * SECOND + id)).collect();
+        live(&views, &flood);
+        assert_eq!(views.kline(BTC, Series::MINUTE), Some(candle(60 * SECOND, 5, &trades[..8])));
+        // A fetched one says nothing of ids.
+        let fetched = Kline { first_id: -1, last_id: -1, ..candle(60 * SECOND, 5, &trades[..2]) };
+        apply(&views, |batch| publish(batch, fetched));
+        assert_eq!(views.kline(BTC, Series::MINUTE), Some(fetched));
+    }
+}

@@ -10,6 +10,8 @@ const { Spot } = await import("@binance/spot");
 
 const address = process.env.TICKCAST;
 const exchange = Number(process.env.TICKCAST_EXCHANGE_PID);
+/** Set when a recording is served: the log that says when its last frame was. */
+const replayLog = process.env.TICKCAST_REPLAY_LOG;
 const PATIENCE_MS = 60_000;
 /** Longer than the slowest diffs need to say their last word. */
 const QUIET_MS = 2500;
@@ -34,8 +36,13 @@ async function until(what, holds) {
   fail(`never happened: ${what}`);
 }
 
-/** A market at rest while `look` runs. */
+/** A market at rest while `look` runs: a live exchange is stopped, a recording is waited for. */
 async function atRest(look) {
+  if (replayLog) {
+    await until("the end of the recording", async () => (await readFile(replayLog, "utf8")).includes("frames were served"));
+    await wait(QUIET_MS);
+    return look();
+  }
   process.kill(exchange, "SIGSTOP");
   try {
     await wait(QUIET_MS);
@@ -117,8 +124,9 @@ async function officialSdk() {
 
 await until("a book", async () => (await get("depth?symbol=BTCUSDT&limit=5")).bids?.length);
 await plainWebSocket();
-const levels = await depthCache();
 await officialSdk();
+// Last: it waits for the market to rest, and a recording does not go on after that.
+const levels = await depthCache();
 const { dependencies } = JSON.parse(await readFile(new URL("package.json", import.meta.url), "utf8"));
 const names = ["ws", "node-binance-api", "@binance/spot"].map((name) => `${name} ${dependencies[name]}`);
 console.log(`${names.join(", ")}: acks, tiling and best prices agree, ${levels} levels equal at rest`);

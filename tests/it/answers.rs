@@ -233,7 +233,7 @@ fn every_refusal_has_its_code_and_text() {
             -1220,
             "The symbol's status does not match the requested symbolStatus.",
         ),
-        ("trades?symbol=BTCUSDT&symbol=BTCUSDT", -1101, "Duplicate values for a parameter detected."),
+        ("trades?symbol=BTCUSDT&symbol=BTCUSDT", -1101, "Duplicate values for parameter 'symbol'."),
         ("historicalTrades?symbol=BTCUSDT&fromId=99999999999999999999", -1108, "Parameter 'fromId' overflowed."),
         (
             r#"ticker/price?symbols=["BTCUSDT",%20"ETHUSDT"]"#,

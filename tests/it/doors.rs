@@ -303,10 +303,14 @@ fn connections_per_address_are_limited() {
 #[test]
 fn a_port_in_use_is_an_error_that_says_the_way_out() {
     let house = House::new();
-    for key in ["server.listen", "ops.listen"] {
+    for key in ["server.listen", "ops.listen", "sbe.listen"] {
         let mut second = config();
-        let taken = if key == "server.listen" { house.public } else { house.ops };
-        *(if key == "server.listen" { &mut second.server.listen } else { &mut second.ops.listen }) = taken;
+        let taken = if key == "ops.listen" { house.ops } else { house.public };
+        match key {
+            "server.listen" => second.server.listen = taken,
+            "ops.listen" => second.ops.listen = taken,
+            _ => second.sbe.listen = Some(taken),
+        }
         let error = House::with(&second).err().expect("the port is taken");
         let text = error.to_string();
         assert_eq!((error.address, error.key), (taken, key));
@@ -378,4 +382,63 @@ fn draining_closes_the_public_door_and_shutdown_frees_the_ports() {
     successor.server.listen = house.public;
     successor.ops.listen = house.ops;
     assert_eq!(House::with(&successor).expect("the ports are free").public, house.public);
+}
+
+/// A house with a door of SBE that wants one of these keys.
+fn house_with_keys(keys: &[&str], adjust: impl FnOnce(&mut tickcast::config::Config)) -> House {
+    let mut config = config();
+    config.sbe.listen = Some("127.0.0.1:0".parse().expect("an address"));
+    config.sbe.api_keys = keys.iter().map(|&key| tickcast::config::ApiKey::new(key)).collect();
+    adjust(&mut config);
+    House::with(&config).expect("free ports")
+}
+
+fn knock_at_sbe(house: &House, target: &str, lines: &str) -> (String, String) {
+    let mut client = connect(house.server.as_ref().and_then(|server| server.sbe_addr()).expect("it is open"));
+    client.write_all(format!("GET {target} HTTP/1.1\r\n{HANDSHAKE}{lines}\r\n").as_bytes()).unwrap();
+    read_response(&mut client)
+}
+
+#[test]
+fn the_door_of_sbe_wants_a_key_where_some_are_configured() {
+    let house = house_with_keys(&["first-key", "second-key"], |_| {});
+    for (lines, code) in [
+        ("", -2014),
+        ("X-MBX-APIKEY: third-key\r\n", -2015),
+        ("X-MBX-APIKEY: first-ke\r\n", -2015),
+        ("X-MBX-APIKEY:\r\n", -2015),
+        ("X-MBX-APIKEY: first-key\r\nX-MBX-APIKEY: first-key\r\n", -2015),
+    ] {
+        let (head, body) = knock_at_sbe(&house, "/ws", lines);
+        assert!(head.starts_with("http/1.1 401 ") && head.contains("content-type: application/json"), "{head}");
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(body["code"], code, "{lines}");
+        assert!(body["msg"].as_str().expect("a text").contains("X-MBX-APIKEY"), "{body}");
+    }
+    for lines in ["X-MBX-APIKEY: first-key\r\n", "x-mbx-apikey: second-key\r\n"] {
+        assert!(knock_at_sbe(&house, "/ws/btcusdt@trade", lines).0.starts_with("http/1.1 101 "));
+        assert_eq!(house.next_admitted().target, "/ws/btcusdt@trade");
+    }
+    // The public door wants none, and does not mind one.
+    let mut client = house.connect();
+    client.write_all(upgrade("/ws").as_bytes()).unwrap();
+    assert!(read_response(&mut client).0.starts_with("http/1.1 101 "));
+}
+
+#[test]
+fn the_door_of_sbe_takes_any_key_where_none_is_configured_and_shares_the_limits() {
+    let house = house_with_keys(&[], |config| {
+        config.server.connects_per_five_minutes = 3;
+        config.server.exempt_loopback = false;
+    });
+    let mut client = house.connect();
+    client.write_all(upgrade("/ws").as_bytes()).unwrap();
+    assert!(read_response(&mut client).0.starts_with("http/1.1 101 "));
+    let mut statuses = Vec::new();
+    for lines in ["", "X-MBX-APIKEY: any\r\n", "", "", ""] {
+        statuses.push(knock_at_sbe(&house, "/stream", lines).0.split(' ').nth(1).expect("a status").to_owned());
+    }
+    // A window of five minutes may have ended on the way.
+    assert!(statuses.starts_with(&["101".to_owned(), "101".to_owned()]), "{statuses:?}");
+    assert!(statuses.contains(&"429".to_owned()), "{statuses:?}");
 }

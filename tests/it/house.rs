@@ -18,7 +18,7 @@ use tickcast::{
     ring::{Publisher, ring},
     server::{BindError, Rejection, Server, Shards, start},
     store::Store,
-    topic::{Batch, BookState, Interest, Payload, Update},
+    topic::{Batch, BookState, Encoding, Interest, Payload, Update},
     views::{Following, Views, follow},
 };
 use tokio::runtime::Runtime;
@@ -39,7 +39,7 @@ struct Lobby(Mutex<Sender<Admitted>>);
 impl Shards for Lobby {
     type Opening = String;
 
-    fn opening(&self, target: &str) -> Result<String, Rejection> {
+    fn opening(&self, target: &str, _: Encoding) -> Result<String, Rejection> {
         if target.starts_with("/ws") || target.starts_with("/stream") {
             return Ok(target.to_owned());
         }
@@ -68,6 +68,7 @@ pub fn config() -> Config {
     let mut config = Config::embedded();
     config.server.listen = "127.0.0.1:0".parse().expect("an address");
     config.ops.listen = "127.0.0.1:0".parse().expect("an address");
+    config.sbe.listen = None;
     config
 }
 

@@ -1,5 +1,6 @@
 //! Intake through its public door, speaking Binance's protocol to a stand-in on loopback ports.
 
+mod history;
 mod stand_in;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -40,11 +41,23 @@ fn start(venue: &StandIn, symbols: &[&str], connections: u32) -> AtWork {
 
 /// Starts intake on `runtime` towards one venue per pair of addresses.
 fn start_on(runtime: &Handle, addresses: &[(String, String)], symbols: &[&str], connections: u32) -> AtWork {
+    start_with(runtime, "binance", addresses, symbols, connections, |_| ())
+}
+
+/// Starts intake towards venues of `kind`, with settings changed by `change`.
+fn start_with(
+    runtime: &Handle,
+    kind: &str,
+    addresses: &[(String, String)],
+    symbols: &[&str],
+    connections: u32,
+    change: impl FnOnce(&mut config::Intake),
+) -> AtWork {
     let mut catalogue = Catalogue::new();
     let mut venues = Vec::new();
     for (index, (ws_url, rest_url)) in addresses.iter().enumerate() {
         let id = catalogue.add_venue(&format!("venue-{index}"), None);
-        let protocol = Arc::new(AnyProtocol::new("binance", 1000, connections).expect("a known kind"));
+        let protocol = Arc::new(AnyProtocol::new(kind, 1000, connections).expect("a known kind"));
         for symbol in symbols {
             catalogue.add_instrument(id, symbol, &protocol.symbol(symbol));
         }
@@ -53,6 +66,7 @@ fn start_on(runtime: &Handle, addresses: &[(String, String)], symbols: &[&str], 
     let catalogue = Arc::new(catalogue);
     let mut settings = config::Config::embedded().intake;
     (settings.backoff_first_ms, settings.backoff_max_ms, settings.healthy_after_ms) = (1, 20, 0);
+    change(&mut settings);
     let (sender, up) = flume::bounded(64);
     let (requests, asked) = flume::bounded(64);
     let (tap, tapped) = Tap::new(10_000);
@@ -84,7 +98,7 @@ impl AtWork {
     async fn answer(&self) -> Inbound {
         loop {
             let inbound = self.next().await;
-            if matches!(inbound, Inbound::Snapshot { .. } | Inbound::Trades { .. }) {
+            if !matches!(inbound, Inbound::Opened { .. } | Inbound::Frames { .. } | Inbound::Closed { .. }) {
                 return inbound;
             }
         }

@@ -22,6 +22,7 @@ mod recorded_sessions;
 mod recording;
 mod replay;
 mod rest;
+mod sbe;
 mod sim;
 mod soak;
 mod storm;

@@ -14,6 +14,8 @@ pub struct Served {
     log: Arc<Mutex<String>>,
     /// Address of the public door.
     pub public: String,
+    /// Address of the door of SBE.
+    pub sbe: String,
     /// Address of the ops door.
     pub ops: String,
 }
@@ -40,7 +42,14 @@ impl Served {
 
     fn of(mut command: Command) -> Self {
         let mut child = command
-            .args(["--set", "server.listen=127.0.0.1:0", "--set", "ops.listen=127.0.0.1:0"])
+            .args([
+                "--set",
+                "server.listen=127.0.0.1:0",
+                "--set",
+                "ops.listen=127.0.0.1:0",
+                "--set",
+                "sbe.listen=127.0.0.1:0",
+            ])
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -75,7 +84,13 @@ impl Served {
             let at = transcript.find(mark).unwrap_or_else(|| panic!("no `{mark}` in:\n{transcript}")) + mark.len();
             transcript[at..].split(['/', '\n']).next().expect("split yields a part").to_owned()
         };
-        Self { public: after("Streams      ws://"), ops: after("Metrics      http://"), child, log }
+        Self {
+            public: after("Streams      ws://"),
+            sbe: after("SBE          ws://"),
+            ops: after("Metrics      http://"),
+            child,
+            log,
+        }
     }
 
     /// All that it has said on standard error so far.

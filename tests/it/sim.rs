@@ -114,7 +114,9 @@ async fn books_stay_right_through_every_kind_of_fault() {
         malformed: 30.0,
         stale_snapshot: 20.0,
         rate_limit: 20.0,
+        rest_error: 20.0,
         stall_ms: 200,
+        rest_delay_ms: 200,
     };
     let symbols = ["LINKUSDT", "OPUSDT", "SHIBUSDT"];
     let exchange = with_faults(&symbols, 5, 3_000, often);

@@ -32,6 +32,20 @@ pub(in crate::intake) enum FetchError {
         /// The start of what it said.
         text: String,
     },
+    /// An HTTP success that says no.
+    #[error("refused: {text}")]
+    Refused {
+        /// There is no such thing at all.
+        for_good: bool,
+        /// The start of what it said.
+        text: String,
+    },
+    /// An HTTP success that says "later".
+    #[error("not available: {text}")]
+    Unavailable {
+        /// The start of what it said.
+        text: String,
+    },
     /// A body larger than we take.
     #[error("the answer is larger than {BODY_BYTES_MAX} bytes")]
     TooLarge,
@@ -89,12 +103,14 @@ impl Answer {
             status @ (LIMITED | BANNED) => {
                 Err(FetchError::Limited { status, retry_after: self.retry_after.unwrap_or(PAUSE_UNSPECIFIED) })
             }
-            status => {
-                let text = String::from_utf8_lossy(&self.body);
-                Err(FetchError::Status { status, text: text.chars().take(TEXT_CHARS_MAX).collect() })
-            }
+            status => Err(FetchError::Status { status, text: start_of(&self.body) }),
         }
     }
+}
+
+/// The start of a body, for a line about it.
+pub(super) fn start_of(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(4 * TEXT_CHARS_MAX)]).chars().take(TEXT_CHARS_MAX).collect()
 }
 
 async fn body(mut response: Response) -> Result<Bytes, FetchError> {
@@ -114,7 +130,10 @@ impl FetchError {
     pub(in crate::intake) fn refused_for_good(&self) -> Option<bool> {
         match self {
             Self::Status { status: NOT_FOUND | GONE, .. } => Some(true),
-            Self::Status { status: BAD_REQUEST | UNAUTHORISED | FORBIDDEN, .. } => Some(false),
+            // A gateway that waited in vain for our bytes is no venue that understood them.
+            Self::Status { status: REQUEST_TIMEOUT | TOO_EARLY, .. } => None,
+            Self::Status { status: 400..500, .. } => Some(false),
+            Self::Refused { for_good, .. } => Some(*for_good),
             _ => None,
         }
     }
@@ -147,9 +166,8 @@ fn transport(error: &reqwest::Error) -> FetchError {
     FetchError::Transport(text)
 }
 
-const BAD_REQUEST: u16 = StatusCode::BAD_REQUEST.as_u16();
-const UNAUTHORISED: u16 = StatusCode::UNAUTHORIZED.as_u16();
-const FORBIDDEN: u16 = StatusCode::FORBIDDEN.as_u16();
+const REQUEST_TIMEOUT: u16 = StatusCode::REQUEST_TIMEOUT.as_u16();
+const TOO_EARLY: u16 = StatusCode::TOO_EARLY.as_u16();
 const NOT_FOUND: u16 = StatusCode::NOT_FOUND.as_u16();
 const GONE: u16 = StatusCode::GONE.as_u16();
 const LIMITED: u16 = StatusCode::TOO_MANY_REQUESTS.as_u16();

@@ -1,22 +1,65 @@
 //! What waits to be fetched: the newest request of each kind and instrument, most urgent first.
 
-use std::{cmp::Reverse, collections::HashMap, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
+use super::weight::Claim;
 use crate::{
-    market::{InstrumentId, Nanos},
+    intake::message::{Frame, Inbound, Wanted},
+    market::{InstrumentId, Nanos, Series},
+    metrics::RestPurpose,
     venue::RestRequest,
 };
 
-/// What a fetch is for. The order is the urgency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a fetch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Lost trades: the symbol's trades are held back until they are there.
     Trades,
+    /// Aggregate trades, lost ones from this id on or else the newest.
+    AggTrades {
+        /// The first that is lost.
+        from_id: Option<i64>,
+    },
     /// A whole book with so many levels per side; shallow ones are first ones, and a symbol is silent without.
     Snapshot {
         /// Per side.
         levels: u32,
     },
+    /// The newest trades.
+    RecentTrades,
+    /// Candles.
+    Klines {
+        /// Which.
+        series: Series,
+        /// From when on.
+        from: Nanos,
+    },
+}
+
+/// How urgent a fetch is: all of one urgency go before those of the next, as far as they may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// Something is held back for it, for seconds at most.
+    Lost,
+    /// A symbol is silent, or its book not as deep as it should be.
+    Book,
+    /// Nothing waits for it but a person.
+    Recent,
+    /// Nor for this, and there is a lot of it.
+    History,
+}
+
+impl Urgency {
+    /// All of them, the most urgent first.
+    pub(super) const ALL: [Self; 4] = [Self::Lost, Self::Book, Self::Recent, Self::History];
+
+    /// How much of the weight it may use.
+    pub(super) const fn claim(self) -> Claim {
+        match self {
+            Self::Lost | Self::Book => Claim::Present,
+            Self::Recent | Self::History => Claim::History,
+        }
+    }
 }
 
 /// One fetch that waits or is under way.
@@ -33,23 +76,19 @@ pub(super) struct Job {
     pub(super) tries: u32,
 }
 
-/// What the queue has to offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Head {
-    /// One of this weight can go now.
-    Ready {
-        /// In the venue's weights.
-        weight: u32,
-    },
-    /// The earliest may go after this long.
-    Later(Duration),
-    /// Nothing waits.
-    Empty,
+/// What could go first of each urgency, and how long until something else may go: `None` if nothing waits for a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Heads {
+    /// By [`Urgency`]: its weight.
+    pub(super) ready: [Option<u32>; Urgency::ALL.len()],
+    /// Until the earliest of those that may not go yet.
+    pub(super) later: Option<Duration>,
 }
 
 /// Bounded by construction: one waiting job per kind and instrument.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    /// With their places in the line.
     waiting: HashMap<(Kind, InstrumentId), (Job, u64)>,
     arrivals: u64,
 }
@@ -75,35 +114,52 @@ impl Queue {
         self.waiting.retain(|_, (job, _)| job.expires.is_none_or(|expires| expires > now));
     }
 
-    /// What could go at `now`.
-    pub(super) fn head(&self, now: Nanos) -> Head {
-        if let Some((_, job)) = self.first(now) {
-            return Head::Ready { weight: job.request.weight };
+    /// What could go at `now`: one walk over all. There are some thousands at most, and each costs a round trip afterwards.
+    pub(super) fn heads(&self, now: Nanos) -> Heads {
+        let mut heads = Heads::default();
+        let mut first = [None; Urgency::ALL.len()];
+        for (job, arrival) in self.waiting.values() {
+            if job.not_before > now {
+                let wait = job.not_before.since(now);
+                heads.later = Some(heads.later.map_or(wait, |later| later.min(wait)));
+                continue;
+            }
+            let place = job.purpose.urgency() as usize;
+            let order = Some((job.purpose.levels(), *arrival));
+            if first[place].is_none() || order < first[place] {
+                (first[place], heads.ready[place]) = (order, Some(job.request.weight));
+            }
         }
-        let earliest = self.waiting.values().map(|(job, _)| job.not_before).min();
-        earliest.map_or(Head::Empty, |earliest| Head::Later(earliest.since(now)))
+        heads
     }
 
-    /// Takes the job that [`Queue::head`] offers at `now`.
-    pub(super) fn pop(&mut self, now: Nanos) -> Option<Job> {
-        let key = self.first(now)?.0;
+    /// Takes the job of this urgency that [`Queue::heads`] offers at `now`.
+    pub(super) fn pop(&mut self, urgency: Urgency, now: Nanos) -> Option<Job> {
+        let ready = |job: &Job| job.not_before <= now && job.purpose.urgency() == urgency;
+        let jobs = self.waiting.iter().filter(|(_, (job, _))| ready(job));
+        let key = jobs.min_by_key(|(_, (job, arrival))| (job.purpose.levels(), *arrival)).map(|(key, _)| *key)?;
         self.waiting.remove(&key).map(|(job, _)| job)
     }
 
-    /// A walk over all: there are a few hundred at most, and each costs a round trip afterwards.
-    fn first(&self, now: Nanos) -> Option<((Kind, InstrumentId), &Job)> {
-        self.waiting
-            .iter()
-            .filter(|(_, (job, _))| job.not_before <= now)
-            .max_by_key(|(_, (job, arrival))| Reverse((job.purpose, *arrival)))
-            .map(|(&key, (job, _))| (key, job))
+    /// How many wait, by what they are for.
+    pub(super) fn lengths(&self) -> [u32; RestPurpose::COUNT] {
+        let mut lengths = [0; RestPurpose::COUNT];
+        for (job, _) in self.waiting.values() {
+            lengths[job.purpose.label() as usize] += 1;
+        }
+        lengths
     }
 }
 
+/// Of each kind and instrument one request waits at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Snapshot,
     Trades,
+    LostAggTrades,
+    RecentTrades,
+    RecentAggTrades,
+    Klines(Series),
 }
 
 impl Purpose {
@@ -111,6 +167,60 @@ impl Purpose {
         match self {
             Self::Snapshot { .. } => Kind::Snapshot,
             Self::Trades => Kind::Trades,
+            Self::AggTrades { from_id: Some(_) } => Kind::LostAggTrades,
+            Self::AggTrades { from_id: None } => Kind::RecentAggTrades,
+            Self::RecentTrades => Kind::RecentTrades,
+            Self::Klines { series, .. } => Kind::Klines(series),
+        }
+    }
+
+    /// How urgent it is.
+    pub(super) const fn urgency(self) -> Urgency {
+        match self {
+            Self::Trades | Self::AggTrades { from_id: Some(_) } => Urgency::Lost,
+            Self::Snapshot { .. } => Urgency::Book,
+            Self::RecentTrades | Self::AggTrades { from_id: None } => Urgency::Recent,
+            Self::Klines { .. } => Urgency::History,
+        }
+    }
+
+    /// What it counts as.
+    pub(super) const fn label(self) -> RestPurpose {
+        match self.urgency() {
+            Urgency::Lost => RestPurpose::Lost,
+            Urgency::Book => RestPurpose::Book,
+            Urgency::Recent => RestPurpose::Recent,
+            Urgency::History => RestPurpose::Klines,
+        }
+    }
+
+    /// How a refusal of it is told; `None` for a book, which is tried for ever.
+    pub(super) const fn wanted(self) -> Option<Wanted> {
+        match self {
+            Self::Snapshot { .. } => None,
+            Self::Trades => Some(Wanted::Trades),
+            Self::AggTrades { .. } => Some(Wanted::AggTrades),
+            Self::RecentTrades => Some(Wanted::RecentTrades),
+            Self::Klines { series, .. } => Some(Wanted::Klines(series)),
+        }
+    }
+
+    /// The answer as the engine gets it.
+    pub(super) const fn inbound(self, instrument: InstrumentId, body: Frame) -> Inbound {
+        match self {
+            Self::Snapshot { levels } => Inbound::Snapshot { instrument, levels, body },
+            Self::Trades => Inbound::Trades { instrument, body },
+            Self::AggTrades { from_id } => Inbound::AggTrades { instrument, from_id, body },
+            Self::RecentTrades => Inbound::RecentTrades { instrument, body },
+            Self::Klines { series, from } => Inbound::Klines { instrument, series, from, body },
+        }
+    }
+
+    /// Shallow books go before deep ones.
+    const fn levels(self) -> u32 {
+        match self {
+            Self::Snapshot { levels } => levels,
+            _ => 0,
         }
     }
 }
@@ -127,22 +237,39 @@ mod tests {
     }
 
     fn drain(queue: &mut Queue, now: Nanos) -> Vec<String> {
-        std::iter::from_fn(|| queue.pop(now)).map(|job| job.request.path).collect()
+        let next = || Urgency::ALL.into_iter().find_map(|urgency| queue.pop(urgency, now));
+        std::iter::from_fn(next).map(|job| job.request.path).collect()
+    }
+
+    fn klines(series: Series) -> Purpose {
+        Purpose::Klines { series, from: NOW }
     }
 
     const SHALLOW: Purpose = Purpose::Snapshot { levels: 1000 };
     const DEEP: Purpose = Purpose::Snapshot { levels: 5000 };
 
     #[test]
-    fn trades_go_first_then_shallow_books_then_deep_ones_each_in_order_of_arrival() {
+    fn lost_trades_go_first_then_shallow_books_then_deep_ones_then_history_each_in_order_of_arrival() {
         let mut queue = Queue::default();
+        queue.push(job(1, klines(Series::MINUTE), "minutes 1"));
+        queue.push(job(1, Purpose::AggTrades { from_id: None }, "newest aggregates 1"));
+        queue.push(job(2, klines(Series::MINUTE), "minutes 2"));
+        queue.push(job(1, klines(Series::HOUR), "hours 1"));
         queue.push(job(1, DEEP, "deep 1"));
         queue.push(job(2, SHALLOW, "shallow 2"));
+        queue.push(job(2, Purpose::RecentTrades, "newest 2"));
         queue.push(job(3, SHALLOW, "shallow 3"));
+        queue.push(job(3, Purpose::AggTrades { from_id: Some(7) }, "aggregates 3"));
         queue.push(job(1, Purpose::Trades, "trades 1"));
         queue.push(job(4, DEEP, "deep 4"));
-        assert_eq!(drain(&mut queue, NOW), ["trades 1", "shallow 2", "shallow 3", "deep 1", "deep 4"]);
-        assert_eq!(queue.head(NOW), Head::Empty);
+        let expected = [
+            ["aggregates 3", "trades 1"].as_slice(),
+            &["shallow 2", "shallow 3", "deep 1", "deep 4"],
+            &["newest aggregates 1", "newest 2"],
+            &["minutes 1", "minutes 2", "hours 1"],
+        ];
+        assert_eq!(drain(&mut queue, NOW), expected.concat());
+        assert_eq!(queue.heads(NOW), Heads::default());
     }
 
     #[test]
@@ -169,9 +296,10 @@ mod tests {
         let mut queue = Queue::default();
         let later = NOW.plus(Duration::from_millis(500));
         queue.push(Job { not_before: later, ..job(1, Purpose::Trades, "delayed") });
-        assert_eq!(queue.head(NOW), Head::Later(Duration::from_millis(500)));
+        let later_only = Heads { later: Some(Duration::from_millis(500)), ..Heads::default() };
+        assert_eq!(queue.heads(NOW), later_only);
         queue.push(job(2, DEEP, "ready"));
-        assert_eq!(queue.head(NOW), Head::Ready { weight: 5 });
+        assert_eq!(queue.heads(NOW), Heads { ready: [None, Some(5), None, None], ..later_only });
         assert_eq!(drain(&mut queue, NOW), ["ready"]);
         assert_eq!(drain(&mut queue, later), ["delayed"]);
     }

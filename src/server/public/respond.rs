@@ -9,10 +9,13 @@ use hyper::{
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 
-use super::{Door, Handshake, Rejection, Shards};
+use super::{Door, Handshake, Rejection, Shards, gzip};
 use crate::{
     clock,
-    server::rest::{Ask, Refusal},
+    server::{
+        limits::Limited,
+        rest::{Ask, Refusal},
+    },
 };
 
 const PAGE: &str = include_str!("page.html");
@@ -56,7 +59,9 @@ pub(super) fn rejected(rejection: &Rejection, retry_after_s: Option<u64>) -> Res
     *response.status_mut() = StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::BAD_REQUEST);
     let headers = response.headers_mut();
     open_to_browsers(headers);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
+    let is_json = rejection.body.starts_with('{');
+    let content_type = if is_json { "application/json;charset=UTF-8" } else { "text/plain;charset=UTF-8" };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Some(seconds) = retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -77,12 +82,18 @@ pub(super) fn not_found() -> Response<Full<Bytes>> {
 
 /// The page behind `/`.
 pub(super) fn page(method: &Method) -> Response<Full<Bytes>> {
+    document(method, "text/html;charset=UTF-8", Bytes::from_static(PAGE.as_bytes()))
+}
+
+/// A page, or a document that pages and tools read.
+pub(super) fn document(method: &Method, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return method_not_allowed();
     }
-    let mut response = Response::new(Full::from(PAGE));
+    let mut response = Response::new(Full::from(body));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html;charset=UTF-8"));
+    open_to_browsers(headers);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -95,7 +106,7 @@ pub(super) fn rest<S: Shards>(
     peer: SocketAddr,
     method: &str,
     target: &str,
-    time_unit: Option<&str>,
+    asked: &HeaderMap,
 ) -> Option<Response<Full<Bytes>>> {
     let now = clock::now();
     if !door.rest.serves(target) {
@@ -104,32 +115,55 @@ pub(super) fn rest<S: Shards>(
     if method == "OPTIONS" {
         return Some(preflight());
     }
-    let exhausted = door.weight.check(peer.ip(), now).err();
-    let (status, body, weight) = match exhausted {
-        None => {
-            let answer = door.rest.answer(&Ask { method, target, time_unit, now });
-            (answer.status, answer.body, answer.weight)
+    let (status, body, weight, retry_after_s) = match door.weights.admit(peer.ip(), now) {
+        Err(Limited { refusal, retry_after_s }) => (refusal.status, refusal.body().into(), 0, Some(retry_after_s)),
+        Ok(()) if takes_sbe_only(asked) => {
+            let refusal = Refusal::sbe_only();
+            (refusal.status, refusal.body().into(), 1, None)
         }
-        Some(_) => (429, Refusal::too_much_weight(door.weight_most).body().into(), 0),
+        Ok(()) => {
+            let time_unit = asked.get("x-mbx-time-unit").map(|value| value.to_str().unwrap_or("?"));
+            let answer = door.rest.answer(&Ask { method, target, time_unit, now });
+            (answer.status, answer.body, answer.weight, (answer.status == 503).then_some(1))
+        }
     };
     if status == 405 {
         return Some(method_not_allowed());
     }
-    let used = door.weight.spend(peer.ip(), weight, now);
-    let mut response = Response::new(Full::from(body));
+    let used = door.weights.spend(peer.ip(), weight, now);
+    let packed = gzip::compressed(&body, asked);
+    let is_packed = packed.is_some();
+    let mut response = Response::new(Full::from(packed.unwrap_or(body)));
     *response.status_mut() = StatusCode::from_u16(status).expect("the statuses of REST are constants");
     let headers = response.headers_mut();
     open_to_browsers(headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if is_packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     headers.insert("x-mbx-uuid", HeaderValue::from_str(&uuid()).expect("hexadecimal digits"));
     headers.insert("x-mbx-used-weight", HeaderValue::from(used));
     headers.insert("x-mbx-used-weight-1m", HeaderValue::from(used));
-    let retry_after_s = exhausted.map(|exhausted| exhausted.retry_after_s).or((status == 503).then_some(1));
     if let Some(seconds) = retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     Some(response)
+}
+
+/// Whether a client asks for Binance's binary answers and would not take JSON instead.
+fn takes_sbe_only(asked: &HeaderMap) -> bool {
+    let values = asked.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = values.flat_map(|value| value.split(',')).map(|part| part.split(';').next().unwrap_or(part).trim());
+    let is_json =
+        |kind: &str| ["application/json", "application/*", "*/*"].iter().any(|other| kind.eq_ignore_ascii_case(other));
+    let mut wants_sbe = false;
+    let takes_json = kinds.any(|kind| {
+        wants_sbe |= kind.eq_ignore_ascii_case("application/sbe");
+        is_json(kind)
+    });
+    wants_sbe && !takes_json
 }
 
 fn method_not_allowed() -> Response<Full<Bytes>> {

@@ -4,11 +4,10 @@ use std::{collections::BTreeMap, sync::OnceLock};
 
 use serde_json::{Value, json, value::RawValue};
 
-use super::{Refusal, Request, Selection};
+use super::{Refusal, Request, Selection, object::time_in};
 use crate::{
     encode,
     market::{Catalogue, Instrument, Listing, Status},
-    server::decimal::push_time,
 };
 
 /// Fields that clients take for a futures contract: never passed on.
@@ -49,15 +48,15 @@ impl Information {
 
 impl Request<'_> {
     pub(super) fn exchange_info(&self) -> Result<Vec<u8>, Refusal> {
-        let is_named = self.query.get("symbol")?.is_some() || self.query.get("symbols")?.is_some();
-        let permissions = self.query.permissions()?;
+        let is_named = self.parameters().get("symbol")?.is_some() || self.parameters().get("symbols")?.is_some();
+        let permissions = self.parameters().permissions()?;
         if is_named && permissions.is_some() {
             return Err(Refusal::combination("'permissions' cannot be sent with 'symbol' or 'symbols'."));
         }
-        if is_named && self.query.status()?.is_some() {
+        if is_named && self.parameters().status()?.is_some() {
             return Err(Refusal::combination("'symbolStatus' cannot be sent with 'symbol' or 'symbols'."));
         }
-        let show_sets = self.query.flag("showPermissionSets", true)?;
+        let show_sets = self.parameters().flag("showPermissionSets", true)?;
         let list = match self.selection()? {
             Selection::One(instrument) => vec![instrument],
             Selection::List(list) => list,
@@ -70,7 +69,7 @@ impl Request<'_> {
             list.into_iter().filter_map(|instrument| information.entry(instrument)).filter(is_permitted).collect();
 
         let mut body = b"{\"timezone\":\"UTC\",\"serverTime\":".to_vec();
-        push_time(&mut body, self.now, self.unit);
+        encode::integer(&mut body, time_in(self.call.unit, self.call.now));
         body.extend_from_slice(b",\"rateLimits\":");
         body.extend_from_slice(information.rate_limits.as_bytes());
         body.extend_from_slice(b",\"exchangeFilters\":[],\"symbols\":[");

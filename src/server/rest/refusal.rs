@@ -38,6 +38,26 @@ impl Refusal {
         Self { status: 429, code: -1003, text }
     }
 
+    /// Whoever asked on after 429 waits until `until_ms`.
+    pub(in super::super) fn banned(until_ms: i64) -> Self {
+        let text = format!(
+            "Way too much request weight used; IP banned until {until_ms}. \
+             Please use WebSocket Streams for live updates to avoid bans."
+        );
+        Self { status: 418, code: -1003, text }
+    }
+
+    /// The client accepts nothing but SBE, which REST does not speak.
+    pub(in super::super) fn sbe_only() -> Self {
+        Self { status: 406, code: -1155, text: "SBE is not enabled.".to_owned() }
+    }
+
+    /// One answer would take more history than one request may read.
+    pub(super) fn overloaded() -> Self {
+        let text = "Server is currently overloaded with other requests. Please try again in a few minutes.";
+        Self { status: 503, code: -1008, text: text.to_owned() }
+    }
+
     pub(super) fn illegal_symbol(parameter: &str) -> Self {
         Self::illegal(parameter, SYMBOL_RANGE)
     }
@@ -50,8 +70,14 @@ impl Refusal {
         Self::illegal(parameter, INTEGER_RANGE)
     }
 
-    pub(super) fn duplicate() -> Self {
-        Self::bad(-1101, "Duplicate values for a parameter detected.")
+    /// The text as the wire had it in 2025; documents say "Duplicate values for a parameter detected."
+    pub(super) fn duplicate(parameter: &str) -> Self {
+        Self::bad(-1101, format!("Duplicate values for parameter '{parameter}'."))
+    }
+
+    /// More symbols than one request may name.
+    pub(super) fn too_many(most: usize, sent: usize) -> Self {
+        Self::bad(-1101, format!("Too many parameters; expected '{most}' and received '{sent}'."))
     }
 
     pub(super) fn missing(parameter: &str) -> Self {
@@ -65,6 +91,10 @@ impl Refusal {
 
     pub(super) fn overflowed(parameter: &str) -> Self {
         Self::bad(-1108, format!("Parameter '{parameter}' overflowed."))
+    }
+
+    pub(super) fn invalid_interval() -> Self {
+        Self::bad(-1120, "Invalid interval.")
     }
 
     pub(super) fn invalid_symbol() -> Self {
@@ -84,6 +114,10 @@ impl Refusal {
         Self::bad(-1130, format!("Data sent for parameter '{parameter}' is not valid."))
     }
 
+    pub(super) fn invalid_ticker_type() -> Self {
+        Self::bad(-1139, "Invalid ticker type.")
+    }
+
     pub(super) fn repeated_symbol() -> Self {
         Self::bad(-1151, "Symbol is present multiple times in the list.")
     }
@@ -94,6 +128,11 @@ impl Refusal {
 
     pub(super) fn status_mismatch() -> Self {
         Self::bad(-1220, "The symbol's status does not match the requested symbolStatus.")
+    }
+
+    /// The venue has never sent one.
+    pub(super) fn no_reference_price() -> Self {
+        Self::bad(-2043, "This symbol doesn't have a reference price.")
     }
 
     fn illegal(parameter: &str, range: &str) -> Self {

@@ -4,7 +4,7 @@ use super::{Fanout, Scratch};
 use crate::{
     encode::{
         frame::{self, Opcode},
-        json,
+        json, sbe,
     },
     market::{Catalogue, InstrumentId},
     session::{CloseReason, Form},
@@ -13,7 +13,7 @@ use crate::{
         arena::{Arena, Class, Made},
         table::Member,
     },
-    topic::{Batch, Cadence, Channel, Payload, Topic, TopicId, Update},
+    topic::{Batch, Cadence, Channel, Encoding, Payload, Topic, TopicId, Update},
 };
 
 /// Levels per side of the partial depth streams.
@@ -89,8 +89,10 @@ impl<W: Wire> Fanout<W> {
     }
 
     fn deliver_partial(&mut self, instrument: InstrumentId, cadence: Cadence, update: &Update, batch: &Batch) {
-        let topics = PARTIAL_LEVELS.map(|levels| TopicId::new(instrument, Channel::PartialDepth(levels, cadence)));
-        if topics.into_iter().any(|topic| self.table.any(topic)) {
+        // At the cadence of SBE all depths are one topic.
+        let levels = if cadence == Cadence::Brisk { &PARTIAL_LEVELS[2..] } else { &PARTIAL_LEVELS[..] };
+        let topics = levels.iter().map(|&levels| TopicId::new(instrument, Channel::PartialDepth(levels, cadence)));
+        if topics.clone().any(|topic| self.table.any(topic)) {
             self.retained.keep(update, batch);
             for topic in topics {
                 self.deliver(topic, update, batch);
@@ -143,6 +145,13 @@ impl Scratch {
         update: &Update,
         batch: &Batch,
     ) -> Made {
+        if form.encoding() == Encoding::Sbe {
+            let instrument = catalogue.instrument(update.instrument);
+            return arena.make(|out| {
+                let send = |message: &[u8]| frame::frame(out, Opcode::Binary, message);
+                sbe::each_message(update, batch, instrument, &mut self.message, send);
+            });
+        }
         let body = &mut self.bodies[form.unit() as usize];
         if body.is_empty() {
             match topic.topic() {

@@ -1,12 +1,12 @@
 //! One symbol's order book and the traders in it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 
-use super::{Cadence, Print, What, statistics::Statistics};
+use super::{Arrays, Cadence, Print, What, board::Board, ledger::Ledger, past::Past};
 use crate::{
-    market::{AggTrade, Best, Level, Nanos, Price, Quantity, Side, Ticker, Trade, UpdateIds},
+    market::{AggTrade, Best, Level, Nanos, Price, Quantity, Side, Trade, UpdateIds},
     sim::symbols::Symbol,
 };
 
@@ -15,8 +15,8 @@ use crate::{
 const LEVELS: i64 = 900;
 /// Below so many levels a side is only added to: a book is never empty.
 const LEVELS_MIN: usize = 40;
-/// Trades and aggregates kept per symbol for REST.
-const HISTORY: usize = 10_000;
+/// Trades in a minute per action in a second, measured: what the past is made to look like.
+const TRADES_PER_ACTION: f64 = 6.0;
 /// Levels that one market order sweeps at most.
 const SWEEP_LEVELS: usize = 12;
 /// How far the price goes in a second, relative to it, at one standard deviation.
@@ -80,14 +80,12 @@ pub(super) struct Pair {
     step: f64,
     /// Ticks from the best price to the farthest level that is quoted.
     span: i64,
-    best: Best,
+    pub(super) best: Best,
     pending: [Pending; 2],
     next_trade_id: i64,
     next_agg_id: i64,
-    pub(super) statistics: Statistics,
-    pub(super) trades: VecDeque<Trade>,
-    pub(super) aggregates: VecDeque<AggTrade>,
-    published: Option<Ticker>,
+    pub(super) ledger: Ledger,
+    pub(super) board: Board,
 }
 
 impl Pair {
@@ -97,9 +95,10 @@ impl Pair {
         symbol: &'static Symbol,
         first_id: i64,
         actions_per_second: f64,
-        rng: &mut Rng,
+        (rng, seed): (&mut Rng, u64),
         now: Nanos,
     ) -> Self {
+        let past = Past::new(seed, symbol, first_id, actions_per_second * TRADES_PER_ACTION, now);
         let span = (symbol.price / symbol.tick * 3 / 10).min(LEVELS * 60);
         let mut pair = Self {
             index,
@@ -113,10 +112,8 @@ impl Pair {
             pending: [Pending::default(), Pending::default()],
             next_trade_id: first_id,
             next_agg_id: first_id,
-            statistics: Statistics::new(now, Price(symbol.price)),
-            trades: VecDeque::new(),
-            aggregates: VecDeque::new(),
-            published: None,
+            ledger: Ledger::new(past, now),
+            board: Board::new(index, now),
         };
         pair.fill(rng);
         pair
@@ -170,31 +167,20 @@ impl Pair {
         out.push(self.print(now, What::Diff { cadence, ids, bids, asks }));
     }
 
-    /// The candle in the making.
-    pub(super) fn push_candle(&self, now: Nanos, out: &mut Vec<Print>) {
-        out.push(self.print(now, What::Kline(self.statistics.candle())));
+    /// The candles in the making.
+    pub(super) fn push_open_candles(&mut self, now: Nanos, out: &mut Vec<Print>) {
+        self.board.push_open(&mut self.ledger, now, out);
     }
 
-    /// Ends the minute; the candle is said to be final unless the market is `quiet`.
-    pub(super) fn end_minute(&mut self, quiet: bool, now: Nanos, out: &mut Vec<Print>) {
-        let closed = self.statistics.begin_minute(now);
-        if !quiet {
-            out.push(self.print(now, What::Kline(closed)));
-        }
+    /// Ends the second; candles that end with it are said to be final unless the market is `quiet`.
+    pub(super) fn push_closed_candles(&mut self, quiet: bool, now: Nanos, out: &mut Vec<Print>) {
+        self.board.push_closed(&mut self.ledger, quiet, now, out);
     }
 
-    /// The day's statistics, if they changed since they were last pushed; the window's own times do not count.
-    pub(super) fn push_tickers(&mut self, now: Nanos, out: &mut Vec<Print>) {
-        let Some(ticker) = self.statistics.ticker(now, &self.best) else { return };
-        let before = self.published.replace(ticker);
-        let same_times = before.map(|it| Ticker { open_time: ticker.open_time, close_time: ticker.close_time, ..it });
-        if same_times == Some(ticker) {
-            return;
-        }
-        out.push(self.print(now, What::Ticker(ticker)));
-        if before.map(|it| it.mini) != Some(ticker.mini) {
-            out.push(self.print(now, What::MiniTicker(ticker.mini)));
-        }
+    /// Statistics that changed, average and reference price.
+    pub(super) fn push_statistics(&mut self, arrays: &mut Arrays, now: Nanos, out: &mut Vec<Print>) {
+        let quotes = (&self.best, self.symbol.has_reference_price());
+        self.board.push_statistics(&mut self.ledger, quotes, arrays, now, out);
     }
 
     fn print(&self, time: Nanos, what: What) -> Print {
@@ -318,8 +304,7 @@ impl Pair {
             let id = self.next_trade_id;
             self.next_trade_id += 1;
             let trade = Trade { id, price: Price(price), quantity: Quantity(part), time: now, buyer_is_maker };
-            self.statistics.count(&trade);
-            remember(&mut self.trades, trade);
+            self.ledger.count(trade);
             out.push(self.print(now, What::Trade(trade)));
         }
         let aggregate = AggTrade {
@@ -332,7 +317,7 @@ impl Pair {
             buyer_is_maker,
         };
         self.next_agg_id += 1;
-        remember(&mut self.aggregates, aggregate);
+        self.ledger.count_aggregate(aggregate);
         out.push(self.print(now, What::AggTrade(aggregate)));
     }
 
@@ -450,11 +435,4 @@ impl Pair {
         };
         Best { update_id: self.book.last_id, bid: level(Side::Bid), ask: level(Side::Ask) }
     }
-}
-
-fn remember<T>(history: &mut VecDeque<T>, entry: T) {
-    if history.len() == HISTORY {
-        history.pop_front();
-    }
-    history.push_back(entry);
 }

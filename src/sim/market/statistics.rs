@@ -1,136 +1,114 @@
-//! Candles and day statistics of one symbol, kept as a deque of minutes.
+//! Statistics of windows: of the last 24 hours, and of rolling windows that begin at whole minutes.
 
-use std::collections::VecDeque;
-
+use super::{
+    MINUTE,
+    ledger::{Ledger, Sum},
+};
 use crate::{
-    market::{Best, Kline, MiniTicker, Nanos, Price, Quantity, Series, Ticker, Trade, Volume},
-    sim::decimal::{ONE, divide_nearest},
+    market::{Best, Nanos},
+    sim::{bar::Bar, timeframe::Window},
 };
 
-/// One minute in nanoseconds.
-pub(in crate::sim) const MINUTE: i64 = 60_000_000_000;
-/// Minutes in the rolling day.
-const DAY_MINUTES: usize = 1_440;
-const DAY: i64 = DAY_MINUTES as i64 * MINUTE;
+/// Minutes of 24 hours.
+const DAY_MINUTES: i64 = 1_440;
 
-/// The rolling day of one symbol; it begins with the exchange.
-#[derive(Debug)]
-pub(super) struct Statistics {
-    /// Complete minutes and, last, the one in the making. Never empty, at most a day and one.
-    minutes: VecDeque<Kline>,
-    /// The last price, whenever that was.
-    last: Price,
-    last_quantity: Quantity,
+/// What was traded in a window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::sim) struct Statistics {
+    pub(in crate::sim) open_time: Nanos,
+    pub(in crate::sim) close_time: Nanos,
+    pub(in crate::sim) bar: Bar,
     /// The last price before the window.
-    previous_close: Price,
+    pub(in crate::sim) previous_close: i64,
+    pub(in crate::sim) last_quantity: i64,
+    pub(in crate::sim) best: Best,
+}
+
+/// Which statistics a stream shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::sim) enum Statistic {
+    Mini,
+    Day,
+    Rolling(Window),
+}
+
+impl Statistic {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Mini,
+        Self::Day,
+        Self::Rolling(Window::Hour1),
+        Self::Rolling(Window::Hour4),
+        Self::Rolling(Window::Day1),
+    ];
+
+    pub(super) const fn minutes(self) -> i64 {
+        match self {
+            Self::Mini | Self::Day => DAY_MINUTES,
+            Self::Rolling(window) => window.minutes(),
+        }
+    }
 }
 
 impl Statistics {
-    pub(super) fn new(now: Nanos, price: Price) -> Self {
-        let minutes = VecDeque::from([empty(now, price)]);
-        Self { minutes, last: price, last_quantity: Quantity::ZERO, previous_close: price }
+    /// The last 24 hours, from the minute in which they begin.
+    pub(in crate::sim) fn of_day(ledger: &mut Ledger, best: &Best, now: Nanos) -> Self {
+        Self::of_day_again(ledger, &mut Sum::default(), best, now)
     }
 
-    /// Counts a fill. Its minute has been begun: see [`Statistics::begin_minute`].
-    pub(super) fn count(&mut self, trade: &Trade) {
-        let minute = self.minutes.back_mut().expect("never empty");
-        if minute.trades == 0 {
-            (minute.first_id, minute.open, minute.high, minute.low) = (trade.id, trade.price, trade.price, trade.price);
-        }
-        let value = i128::from(trade.price.0) * i128::from(trade.quantity.0);
-        minute.last_id = trade.id;
-        minute.close = trade.price;
-        minute.high = minute.high.max(trade.price);
-        minute.low = minute.low.min(trade.price);
-        minute.volume.0 += i128::from(trade.quantity.0);
-        minute.quote_volume.0 += value;
-        if !trade.buyer_is_maker {
-            minute.taker_volume.0 += i128::from(trade.quantity.0);
-            minute.taker_quote_volume.0 += value;
-        }
-        minute.trades += 1;
-        (self.last, self.last_quantity) = (trade.price, trade.quantity);
+    pub(super) fn of_day_again(ledger: &mut Ledger, known: &mut Sum, best: &Best, now: Nanos) -> Self {
+        let statistics = Self::of_window_again(ledger, known, best, DAY_MINUTES, now);
+        Self { open_time: Nanos(now.0 - DAY_MINUTES * MINUTE), ..statistics }
     }
 
-    /// Ends the minute in the making and begins the one of `now`; returns the candle that is final now.
-    pub(super) fn begin_minute(&mut self, now: Nanos) -> Kline {
-        let last = self.minutes.back_mut().expect("never empty");
-        last.closed = true;
-        let closed = at_wire_scale(last);
-        self.minutes.push_back(empty(now, self.last));
-        while self.minutes.len() > DAY_MINUTES + 1 {
-            if let Some(gone) = self.minutes.pop_front().filter(|minute| minute.trades > 0) {
-                self.previous_close = gone.close;
-            }
-        }
-        closed
+    /// The last so many minutes and what the present one has so far.
+    pub(in crate::sim) fn of_window(ledger: &mut Ledger, best: &Best, minutes: i64, now: Nanos) -> Self {
+        Self::of_window_again(ledger, &mut Sum::default(), best, minutes, now)
     }
 
-    /// The candle in the making.
-    pub(super) fn candle(&self) -> Kline {
-        at_wire_scale(self.minutes.back().expect("never empty"))
+    pub(super) fn of_window_again(ledger: &mut Ledger, known: &mut Sum, best: &Best, minutes: i64, now: Nanos) -> Self {
+        let minute = now.0.div_euclid(MINUTE);
+        Self::since_again(ledger, known, best, minute - minutes, now)
     }
 
-    /// The candles of the day, oldest first.
-    pub(super) fn candles(&self) -> impl Iterator<Item = Kline> {
-        self.minutes.iter().map(at_wire_scale)
+    /// From a minute to now.
+    pub(in crate::sim) fn since(ledger: &mut Ledger, best: &Best, from: i64, now: Nanos) -> Self {
+        Self::since_again(ledger, &mut Sum::default(), best, from, now)
     }
 
-    /// The day's statistics at `now`; `None` before the first trade.
-    pub(super) fn ticker(&self, now: Nanos, best: &Best) -> Option<Ticker> {
-        let traded = || self.minutes.iter().filter(|minute| minute.trades > 0);
-        let (first, last) = (traded().next()?, traded().next_back()?);
-        let volume: i128 = traded().map(|minute| minute.volume.0).sum();
-        let value: i128 = traded().map(|minute| minute.quote_volume.0).sum();
-        let change = self.last.0 - first.open.0;
-        let percent = divide_nearest(i128::from(change) * 100_000, i128::from(first.open.0));
-        Some(Ticker {
-            mini: MiniTicker {
-                close: self.last,
-                open: first.open,
-                high: traded().map(|minute| minute.high).max()?,
-                low: traded().map(|minute| minute.low).min()?,
-                volume: Volume(volume),
-                quote_volume: Volume(divide_nearest(value, i128::from(ONE))),
-            },
-            change: Price(change),
-            change_percent: percent as i64,
-            weighted_average: Price(divide_nearest(value, volume) as i64),
-            previous_close: self.previous_close,
-            last_quantity: self.last_quantity,
-            bid: best.bid,
-            ask: best.ask,
-            open_time: Nanos(now.0 - DAY),
+    fn since_again(ledger: &mut Ledger, known: &mut Sum, best: &Best, from: i64, now: Nanos) -> Self {
+        ledger.pass(now);
+        let bar = ledger.sum_again(known, from, now.0.div_euclid(MINUTE) + 1);
+        let previous_close = ledger.price_before(from);
+        Self {
+            open_time: Nanos(from * MINUTE),
             close_time: now,
-            first_id: first.first_id,
-            last_id: last.last_id,
-            trades: traded().map(|minute| minute.trades).sum(),
-        })
+            bar: bar.unwrap_or_else(|| Bar::empty(previous_close)),
+            previous_close,
+            last_quantity: ledger.last().map_or(0, |trade| trade.quantity.0),
+            best: *best,
+        }
     }
-}
 
-/// The candle of the minute of `now` in which nothing has happened: it carries the last price.
-fn empty(now: Nanos, price: Price) -> Kline {
-    Kline {
-        series: Series::MINUTE,
-        open_time: Nanos(now.0.div_euclid(MINUTE) * MINUTE),
-        first_id: -1,
-        last_id: -1,
-        open: price,
-        close: price,
-        high: price,
-        low: price,
-        volume: Volume(0),
-        quote_volume: Volume(0),
-        taker_volume: Volume(0),
-        taker_quote_volume: Volume(0),
-        trades: 0,
-        closed: false,
+    /// What has to change before the statistic is said again: times alone do not count.
+    pub(super) fn essence(&self, statistic: Statistic) -> Self {
+        let none = Self {
+            open_time: Nanos(0),
+            close_time: Nanos(0),
+            bar: self.bar,
+            previous_close: 0,
+            last_quantity: 0,
+            best: Best::default(),
+        };
+        match statistic {
+            Statistic::Mini => {
+                let Bar { open, high, low, close, volume, value, .. } = self.bar;
+                Self { bar: Bar { open, high, low, close, volume, value, ..Bar::empty(0) }, ..none }
+            }
+            Statistic::Day => {
+                let best = Best { update_id: 0, ..self.best };
+                Self { previous_close: self.previous_close, last_quantity: self.last_quantity, best, ..none }
+            }
+            Statistic::Rolling(_) => none,
+        }
     }
-}
-
-/// Sums of price times quantity are kept at sixteen decimals, so that nothing is lost; the wire has eight.
-fn at_wire_scale(minute: &Kline) -> Kline {
-    let eight = |volume: Volume| Volume(divide_nearest(volume.0, i128::from(ONE)));
-    Kline { quote_volume: eight(minute.quote_volume), taker_quote_volume: eight(minute.taker_quote_volume), ..*minute }
 }

@@ -8,22 +8,34 @@ use simd_json::{
 
 use crate::{
     market::{
-        AggTrade, Best, BookDiff, BookSnapshot, Decimals, Event, EventKind, Events, InstrumentId, Kline, Level,
-        MiniTicker, Nanos, Price, Quantity, Series, Span, Ticker, Trade, UpdateIds, Volume,
+        AggTrade, AveragePrice, Best, BookDiff, BookSnapshot, Decimals, Event, EventKind, Events, InstrumentId, Kline, Level,
+        MiniTicker, Nanos, Price, Quantity, ReferencePrice, Series, Span, Ticker, Trade, UpdateIds, Volume,
     },
-    normalise::{Refusal, Symbols, signed, unsigned, wide},
+    normalise::{Refusal, Symbols, nearest, signed, unsigned, wide},
 };
 
 /// Digits after the point of `P`, whatever the symbol.
 const PERCENT_DECIMALS: u8 = 3;
 
-/// Reads a frame, wrapped or raw.
+/// Reads a frame, wrapped or raw. Of a list, as the `@arr` streams have it, what is of other instruments is passed.
 pub(super) fn frame(symbols: &Symbols, root: Value<'_, '_>, events: &mut Events) -> Result<(), Refusal> {
-    let object = root.as_object().ok_or(Refusal::UnknownMessage)?;
-    match (object.get("stream"), object.get("data")) {
-        (Some(_), Some(data)) => payload(symbols, &data.as_object().ok_or(Refusal::UnknownMessage)?, events),
-        _ => payload(symbols, &object, events),
+    let said = match root.as_object() {
+        Some(object) => match (object.get("stream"), object.get("data")) {
+            (Some(_), Some(data)) => data,
+            _ => return payload(symbols, &object, events),
+        },
+        None => root,
+    };
+    if let Some(object) = said.as_object() {
+        return payload(symbols, &object, events);
     }
+    for element in said.as_array().ok_or(Refusal::UnknownMessage)?.iter() {
+        match payload(symbols, &element.as_object().ok_or(Refusal::UnknownMessage)?, events) {
+            Ok(()) | Err(Refusal::UnknownInstrument) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(())
 }
 
 /// Reads the body of `/api/v3/depth`.
@@ -50,7 +62,7 @@ pub(super) fn snapshot(
     Ok(())
 }
 
-/// Reads the body of `/api/v3/historicalTrades`.
+/// Reads the body of `/api/v3/historicalTrades` or `/api/v3/trades`.
 pub(super) fn trades(
     instrument: InstrumentId,
     decimals: Decimals,
@@ -74,24 +86,46 @@ pub(super) fn trades(
     Ok(())
 }
 
+/// Reads the body of `/api/v3/aggTrades`.
+pub(super) fn agg_trades(
+    instrument: InstrumentId,
+    decimals: Decimals,
+    root: Value<'_, '_>,
+    events: &mut Events,
+) -> Result<(), Refusal> {
+    if root.as_object().is_some_and(|object| is_error(&object)) {
+        return Err(Refusal::VenueError);
+    }
+    for element in root.as_array().ok_or(Refusal::Malformed)?.iter() {
+        let fields = Fields { object: &element.as_object().ok_or(Refusal::Malformed)?, decimals };
+        events.list.push(Event { instrument, time: None, kind: EventKind::AggTrade(fields.agg_trade()?) });
+    }
+    Ok(())
+}
+
 fn payload(symbols: &Symbols, object: &Object<'_, '_>, events: &mut Events) -> Result<(), Refusal> {
     let Some(kind) = object.get("e") else { return nameless(symbols, object, events) };
-    let read = match kind.as_str().ok_or(Refusal::Malformed)? {
+    let kind = kind.as_str().ok_or(Refusal::Malformed)?;
+    let read = match kind {
         "depthUpdate" => depth_update,
         "trade" => trade,
         "aggTrade" => agg_trade,
         "kline" => kline,
         "24hrTicker" => ticker,
         "24hrMiniTicker" => mini_ticker,
+        "avgPrice" => average_price,
+        "referencePrice" => reference_price,
+        "blockTrade" => block_trade,
+        // Spot has no such name on it, its derivatives have.
+        "bookTicker" => best,
         // Documented, and nothing to us: the farewell is noticed by whoever owns the connection.
-        "serverShutdown" | "avgPrice" | "referencePrice" | "blockTrade" | "1hTicker" | "4hTicker" | "1dTicker" => {
-            return Ok(());
-        }
+        "serverShutdown" | "1hTicker" | "4hTicker" | "1dTicker" => return Ok(()),
         _ => return Err(Refusal::UnknownMessage),
     };
     let (instrument, decimals) = symbols.find(text(object, "s")?.as_bytes())?;
     let fields = Fields { object, decimals };
-    let time = Some(fields.time("E")?);
+    // These have none (binance.md sections 4.8 and 4.12).
+    let time = if matches!(kind, "referencePrice" | "bookTicker") { None } else { Some(fields.time("E")?) };
     if let Some(kind) = read(&fields, events)? {
         events.list.push(Event { instrument, time, kind });
     }
@@ -115,7 +149,7 @@ fn nameless(symbols: &Symbols, object: &Object<'_, '_>, events: &mut Events) -> 
 }
 
 /// `{"error":{..},"id":1}` on the wire, `{"code":-1121,"msg":".."}` in REST and in the documentation.
-fn is_error(object: &Object<'_, '_>) -> bool {
+pub(super) fn is_error(object: &Object<'_, '_>) -> bool {
     object.get("error").is_some_and(|error| !error.is_null())
         || (object.get("code").is_some() && object.get("msg").is_some())
 }
@@ -131,25 +165,34 @@ fn depth_update(fields: &Fields<'_, '_, '_>, events: &mut Events) -> Said {
 }
 
 fn trade(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
-    Ok(Some(EventKind::Trade(Trade {
-        id: fields.integer("t")?,
-        price: fields.price("p")?,
-        quantity: fields.quantity("q")?,
-        time: fields.time("T")?,
-        buyer_is_maker: fields.boolean("m")?,
-    })))
+    Ok(Some(EventKind::Trade(fields.trade()?)))
+}
+
+fn block_trade(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
+    Ok(Some(EventKind::BlockTrade(fields.trade()?)))
 }
 
 fn agg_trade(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
-    Ok(Some(EventKind::AggTrade(AggTrade {
-        id: fields.integer("a")?,
-        price: fields.price("p")?,
-        quantity: fields.quantity("q")?,
-        first_id: fields.integer("f")?,
-        last_id: fields.integer("l")?,
-        time: fields.time("T")?,
-        buyer_is_maker: fields.boolean("m")?,
+    Ok(Some(EventKind::AggTrade(fields.agg_trade()?)))
+}
+
+fn best(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
+    Ok(Some(EventKind::Best(fields.best()?)))
+}
+
+fn average_price(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
+    let minutes = fields.text("i")?.strip_suffix('m').and_then(|minutes| minutes.parse().ok());
+    Ok(Some(EventKind::AveragePrice(AveragePrice {
+        minutes: minutes.ok_or(Refusal::Malformed)?,
+        price: fields.mean("w")?,
+        last_trade: fields.time("T")?,
     })))
+}
+
+fn reference_price(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
+    let is_null = fields.object.get("r").is_some_and(|price| price.is_null());
+    let price = if is_null { None } else { Some(fields.price("r")?) };
+    Ok(Some(EventKind::ReferencePrice(ReferencePrice { price, time: fields.time("t")? })))
 }
 
 fn kline(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
@@ -187,8 +230,8 @@ fn ticker(fields: &Fields<'_, '_, '_>, _events: &mut Events) -> Said {
     Ok(Some(EventKind::Ticker(Ticker {
         mini: fields.mini()?,
         change: Price(signed(fields.text("p")?.as_bytes(), fields.decimals.price)?),
-        change_percent: signed(fields.text("P")?.as_bytes(), PERCENT_DECIMALS)?,
-        weighted_average: fields.price("w")?,
+        change_percent: nearest(fields.text("P")?.as_bytes(), PERCENT_DECIMALS)?,
+        weighted_average: fields.mean("w")?,
         previous_close: fields.price("x")?,
         last_quantity: fields.quantity("Q")?,
         bid: Level { price: fields.price("b")?, quantity: fields.quantity("B")? },
@@ -228,6 +271,14 @@ impl<'input> Fields<'_, '_, 'input> {
         unsigned(self.text(key)?.as_bytes(), self.decimals.price).map(Price)
     }
 
+    /// What is worked out may come with more digits than prices have.
+    fn mean(&self, key: &str) -> Result<Price, Refusal> {
+        match nearest(self.text(key)?.as_bytes(), self.decimals.price)? {
+            mean if mean >= 0 => Ok(Price(mean)),
+            _ => Err(Refusal::Number),
+        }
+    }
+
     fn quantity(&self, key: &str) -> Result<Quantity, Refusal> {
         unsigned(self.text(key)?.as_bytes(), self.decimals.quantity).map(Quantity)
     }
@@ -238,6 +289,28 @@ impl<'input> Fields<'_, '_, 'input> {
 
     fn quote_volume(&self, key: &str) -> Result<Volume, Refusal> {
         volume(self.text(key)?, self.decimals.quote)
+    }
+
+    fn trade(&self) -> Result<Trade, Refusal> {
+        Ok(Trade {
+            id: self.integer("t")?,
+            price: self.price("p")?,
+            quantity: self.quantity("q")?,
+            time: self.time("T")?,
+            buyer_is_maker: self.boolean("m")?,
+        })
+    }
+
+    fn agg_trade(&self) -> Result<AggTrade, Refusal> {
+        Ok(AggTrade {
+            id: self.integer("a")?,
+            price: self.price("p")?,
+            quantity: self.quantity("q")?,
+            first_id: self.integer("f")?,
+            last_id: self.integer("l")?,
+            time: self.time("T")?,
+            buyer_is_maker: self.boolean("m")?,
+        })
     }
 
     fn best(&self) -> Result<Best, Refusal> {
@@ -279,7 +352,7 @@ fn text<'input>(object: &Object<'_, 'input>, key: &str) -> Result<&'input str, R
     object.get(key).and_then(|value| value.into_string()).ok_or(Refusal::Malformed)
 }
 
-fn volume(text: &str, decimals: u8) -> Result<Volume, Refusal> {
+pub(super) fn volume(text: &str, decimals: u8) -> Result<Volume, Refusal> {
     match wide(text.as_bytes(), decimals)? {
         volume if volume >= 0 => Ok(Volume(volume)),
         _ => Err(Refusal::Number),

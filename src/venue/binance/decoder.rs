@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{any_order, ordered};
+use super::{any_order, ordered, rows};
 use crate::{
     market::{Catalogue, Events, InstrumentId, Series, VenueId},
     normalise::{Refusal, Symbols, Tape},
@@ -55,12 +55,20 @@ impl Decode for Decoder {
         self.tape.read(body, |root| any_order::trades(instrument, decimals, root, events))
     }
 
-    fn agg_trades(&mut self, _: InstrumentId, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
-        Err(Refusal::UnknownMessage)
+    fn agg_trades(&mut self, instrument: InstrumentId, body: &[u8], events: &mut Events) -> Result<(), Refusal> {
+        let decimals = self.symbols.decimals(instrument);
+        self.tape.read(body, |root| any_order::agg_trades(instrument, decimals, root, events))
     }
 
-    fn klines(&mut self, _: InstrumentId, _: Series, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
-        Err(Refusal::UnknownMessage)
+    fn klines(
+        &mut self,
+        instrument: InstrumentId,
+        series: Series,
+        body: &[u8],
+        events: &mut Events,
+    ) -> Result<(), Refusal> {
+        let decimals = self.symbols.decimals(instrument);
+        self.tape.read(body, |root| rows::klines(instrument, decimals, series, root, events))
     }
 }
 

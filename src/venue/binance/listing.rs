@@ -26,7 +26,7 @@ struct Symbol<'a> {
     #[serde(borrow)]
     symbol: Cow<'a, str>,
     #[serde(borrow)]
-    status: Cow<'a, str>,
+    status: Option<Cow<'a, str>>,
     #[serde(borrow)]
     base_asset: Cow<'a, str>,
     base_asset_precision: Option<u8>,
@@ -35,7 +35,7 @@ struct Symbol<'a> {
     quote_precision: Option<u8>,
     quote_asset_precision: Option<u8>,
     #[serde(borrow, default)]
-    filters: Vec<Filter<'a>>,
+    filters: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -50,10 +50,24 @@ struct Filter<'a> {
 }
 
 /// Reads the body of `/api/v3/exchangeInfo`.
+///
+/// A symbol that cannot be read is left out: among thousands it is hardly one that anybody wants, and it must not cost the rest.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<Listing>, Refusal> {
     let info: ExchangeInfo<'_> = serde_json::from_slice(body).map_err(|_| Refusal::Malformed)?;
     match (info.symbols, info.code) {
-        (Some(symbols), _) => symbols.into_iter().map(listing).collect(),
+        (Some(symbols), _) => {
+            let (mut listings, mut refused) = (Vec::with_capacity(symbols.len()), None);
+            for symbol in symbols {
+                match listing(symbol) {
+                    Ok(listing) => listings.push(listing),
+                    Err(refusal) => refused = Some(refusal),
+                }
+            }
+            match refused {
+                Some(refusal) if listings.is_empty() => Err(refusal),
+                _ => Ok(listings),
+            }
+        }
         (None, Some(_)) => Err(Refusal::VenueError),
         (None, None) => Err(Refusal::Malformed),
     }
@@ -66,7 +80,10 @@ fn listing(raw: &RawValue) -> Result<Listing, Refusal> {
     if price > DECIMALS_MAX || quantity > DECIMALS_MAX {
         return Err(Refusal::Number);
     }
-    let filter = |name: &str| symbol.filters.iter().find(|filter| filter.filter_type == name);
+    // Kinds of filters come and go; one that has another shape is none of ours.
+    let filters: Vec<Filter<'_>> =
+        symbol.filters.iter().filter_map(|filter| serde_json::from_str(filter.get()).ok()).collect();
+    let filter = |name: &str| filters.iter().find(|filter| filter.filter_type == name);
     let tick_size = filter("PRICE_FILTER").and_then(|filter| filter.tick_size.as_deref());
     let step_size = filter("LOT_SIZE").and_then(|filter| filter.step_size.as_deref());
     Ok(Listing {
@@ -80,7 +97,8 @@ fn listing(raw: &RawValue) -> Result<Listing, Refusal> {
             checksum_price: price,
             checksum_quantity: quantity,
         },
-        status: status(&symbol.status),
+        // What lists nothing of the kind lists what trades.
+        status: symbol.status.map_or(Status::Trading, |text| status(&text)),
         tick_size: tick_size.map_or_else(|| print(1, price), str::to_owned),
         step_size: step_size.map_or_else(|| print(1, quantity), str::to_owned),
         binance_info: Some(raw.get().to_owned()),

@@ -1,3 +1,5 @@
+mod bodies;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -5,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     market::{
-        AggTrade, Best, BookDiff, BookSnapshot, Decimals, Event, EventKind, Events, InstrumentId, Level, MiniTicker, Nanos,
-        Price, Quantity, Status, Trade, UpdateIds, Volume,
+        AggTrade, AveragePrice, Best, BookDiff, BookSnapshot, Decimals, Event, EventKind, Events, InstrumentId, Interval,
+        Kline, Level, MiniTicker, Nanos, Price, Quantity, ReferencePrice, Series, Status, Trade, UpdateIds, Volume,
     },
     normalise::{Symbols, Tape},
     venue::Decode,
@@ -126,13 +128,14 @@ fn book_tickers_have_no_time() {
     for frame in [
         r#"{"stream":"btcusdt@bookTicker","data":{"u":100530416204,"s":"BTCUSDT","b":"86704.77000000","B":"4.67811000","a":"86704.79000000","A":"0.00384000"}}"#,
         r#"{"s":"BTCUSDT","A":"0.00384000","a":"86704.79","B":"4.67811","b":"86704.77","u":100530416204}"#,
+        r#"{"e":"bookTicker","u":100530416204,"s":"BTCUSDT","b":"86704.77","B":"4.67811","a":"86704.79","A":"0.00384","T":1789000000123,"E":1789000000124}"#,
     ] {
         assert_eq!(one(frame), Event { instrument: BTC, time: None, kind: expected }, "{frame}");
     }
 }
 
 #[test]
-fn candles_of_a_minute_are_taken_and_others_passed() {
+fn candles_of_a_minute_and_of_a_second_are_taken_and_others_passed() {
     let minute = r#"{"e":"kline","E":1789000002031,"s":"ETHUSDT","k":{"t":1788999960000,"T":1789000019999,"s":"ETHUSDT","i":"1m","f":-1,"L":-1,"o":"2769.90000000","c":"2770.35000000","h":"2770.80000000","l":"2769.51000000","v":"184.22150000","n":456,"x":false,"q":"92233720369510331.20917300","V":"97.10440000","Q":"269001.88120500","B":"0"}}"#;
     let EventKind::Kline(candle) = one(minute).kind else { panic!("a candle") };
     assert_eq!(candle.open_time, Nanos::from_millis(1_788_999_960_000));
@@ -142,7 +145,73 @@ fn candles_of_a_minute_are_taken_and_others_passed() {
     assert_eq!([candle.volume, candle.taker_volume], [Volume(18_422_150_000), Volume(9_710_440_000)]);
     assert_eq!(candle.quote_volume, Volume(9_223_372_036_951_033_120_917_300), "more than 64 bits");
     assert_eq!(candle.taker_quote_volume, Volume(26_900_188_120_500));
+    assert_eq!(candle.series, Series::MINUTE);
     assert!(decode(&minute.replace("1m", "3m")).expect("documented").list.is_empty());
+
+    // Sent once, when it is over, also without a trade in it.
+    let second = r#"{"stream":"ethusdt@kline_1s","data":{"e":"kline","E":1789000003001000,"s":"ETHUSDT","k":{"t":1789000002000000,"T":1789000002999999,"s":"ETHUSDT","i":"1s","f":-1,"L":-1,"o":"2769.90000000","c":"2769.90000000","h":"2769.90000000","l":"2769.90000000","v":"0.00000000","n":0,"x":true,"q":"0.00000000","V":"0.00000000","Q":"0.00000000","B":"0"}}}"#;
+    let empty = Kline::empty(Series::SECOND, Nanos::from_millis(1_789_000_002_000), Price(276_990_000_000));
+    let expected = EventKind::Kline(Kline { closed: true, ..empty });
+    let time = Some(Nanos::from_millis(1_789_000_003_001));
+    assert_eq!(one(second), Event { instrument: ETH, time, kind: expected });
+}
+
+#[test]
+fn average_prices() {
+    let expected = EventKind::AveragePrice(AveragePrice {
+        minutes: 5,
+        price: Price(8_661_712_932_012),
+        last_trade: Nanos::from_millis(1_789_000_000_123),
+    });
+    for frame in [
+        r#"{"stream":"btcusdt@avgPrice","data":{"e":"avgPrice","E":1789000000124,"s":"BTCUSDT","i":"5m","w":"86617.12932012","T":1789000000123}}"#,
+        r#"{"T":1789000000123000,"w":"86617.12932012","i":"5m","s":"BTCUSDT","E":1789000000124000,"e":"avgPrice","new":null}"#,
+    ] {
+        assert_eq!(one(frame), Event { instrument: BTC, time: Some(TIME), kind: expected }, "{frame}");
+    }
+    for interval in ["5h", "m", "", "300m", "-5m"] {
+        let frame = format!(r#"{{"e":"avgPrice","E":1,"s":"BTCUSDT","i":"{interval}","w":"1.0","T":1}}"#);
+        assert_eq!(decode(&frame).map(|events| events.list), Err(Refusal::Malformed), "{frame}");
+    }
+}
+
+#[test]
+fn reference_prices_may_be_none_and_have_no_event_time() {
+    let valid = Nanos::from_millis(1_789_000_001_012);
+    for (frame, price) in [
+        (r#"{"stream":"btcusdt@referencePrice","data":{"e":"referencePrice","s":"BTCUSDT","r":"86699.09224517","t":1789000001012}}"#, Some(Price(8_669_909_224_517))),
+        (r#"{"e":"referencePrice","s":"BTCUSDT","r":null,"t":1789000001012000}"#, None),
+    ] {
+        let kind = EventKind::ReferencePrice(ReferencePrice { price, time: valid });
+        assert_eq!(one(frame), Event { instrument: BTC, time: None, kind }, "{frame}");
+    }
+    let missing = r#"{"e":"referencePrice","s":"BTCUSDT","t":1789000001012}"#;
+    assert_eq!(decode(missing).map(|events| events.list), Err(Refusal::Malformed));
+}
+
+#[test]
+fn block_trades_are_told_from_trades() {
+    let frame = r#"{"stream":"ethusdt@blockTrade","data":{"e":"blockTrade","E":1789000000124000,"s":"ETHUSDT","t":41,"p":"2770.35000000","q":"710.00000000","T":1789000000123456,"m":true}}"#;
+    let trade = Trade {
+        id: 41,
+        price: Price(277_035_000_000),
+        quantity: Quantity(71_000_000_000),
+        time: Nanos(1_789_000_000_123_456_000),
+        buyer_is_maker: true,
+    };
+    assert_eq!(one(frame), Event { instrument: ETH, time: Some(TIME), kind: EventKind::BlockTrade(trade) });
+}
+
+/// Only reference prices have no event time.
+#[test]
+fn a_missing_event_time_is_a_fault() {
+    for frame in [
+        r#"{"e":"blockTrade","s":"ETHUSDT","t":41,"p":"1","q":"1","T":1,"m":true}"#,
+        r#"{"e":"avgPrice","s":"BTCUSDT","i":"5m","w":"1.0","T":1}"#,
+        r#"{"e":"trade","s":"BTCUSDT","t":1,"p":"1","q":"1","T":1,"m":true}"#,
+    ] {
+        assert_eq!(decode(frame).map(|events| events.list), Err(Refusal::Malformed), "{frame}");
+    }
 }
 
 #[test]
@@ -168,6 +237,35 @@ fn day_statistics_short_and_long() {
     assert_eq!(ticker.ask, level(8_670_479_000_000, 384_000));
     assert_eq!([ticker.open_time, ticker.close_time].map(Nanos::millis), [1_788_913_601_001, 1_789_000_001_001]);
     assert_eq!([ticker.first_id, ticker.last_id, ticker.trades], [6_052_880_133, 6_054_521_811, 1_641_679]);
+}
+
+#[test]
+fn lists_say_what_their_elements_say_about_instruments_of_ours() {
+    let of = |symbol: &str, close: u32| {
+        format!(r#"{{"e":"24hrMiniTicker","E":1789000000124,"s":"{symbol}","c":"{close}","o":"1","h":"9","l":"1","v":"1","q":"1"}}"#)
+    };
+    let list = format!("[{},{},{}]", of("ETHUSDT", 2), of("DOGEUSDT", 3), of("BTCUSDT", 4));
+    for frame in [list.clone(), format!(r#"{{"stream":"!miniTicker@arr","data":{list}}}"#)] {
+        let said: Vec<_> = decode(&frame).expect("documented").list.iter().map(|event| (event.instrument, event.kind)).collect();
+        let closes: Vec<_> = said
+            .iter()
+            .map(|(instrument, kind)| match kind {
+                EventKind::MiniTicker(ticker) => (*instrument, ticker.close),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(closes, [(ETH, Price(200_000_000)), (BTC, Price(400_000_000))]);
+    }
+    assert!(decode("[]").expect("an empty list").list.is_empty());
+    assert_eq!(decode(&list.replace("\"o\":\"1\"", "\"o\":1")).map(drop), Err(Refusal::Malformed));
+}
+
+#[test]
+fn worked_out_numbers_may_have_more_digits_than_prices() {
+    let frame = r#"{"e":"avgPrice","E":1,"s":"SHIBBIDR","i":"5m","w":"0.40151","T":1}"#;
+    let EventKind::AveragePrice(average) = one(frame).kind else { panic!("an average price") };
+    assert_eq!(average.price, Price(402));
+    assert_eq!(decode(&frame.replace("0.4", "-0.4")).map(drop), Err(Refusal::Number));
 }
 
 #[test]
@@ -202,7 +300,7 @@ fn answers_and_kinds_nobody_asked_for_say_nothing() {
         r#"{"e":"serverShutdown","E":1789000000124}"#,
         r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1789000000124}}"#,
         r#"{"stream":"btcusdt@depth5","data":{"lastUpdateId":1,"bids":[],"asks":[]}}"#,
-        r#"{"e":"avgPrice","E":1,"s":"BTCUSDT","i":"5m","w":"1.0","T":1}"#,
+        r#"{"e":"1hTicker","E":1,"s":"BTCUSDT","p":"1.0"}"#,
     ] {
         assert!(decode(frame).expect(frame).list.is_empty(), "{frame}");
     }
@@ -216,7 +314,9 @@ fn each_fault_has_its_reason() {
         (r#"{"u":1,"s":"DOGEUSDT","b":"1","B":"1","a":"2","A":"1"}"#, Refusal::UnknownInstrument),
         (r#"{"e":"novelty","E":1,"s":"BTCUSDT"}"#, Refusal::UnknownMessage),
         (r#"{"hello":"world"}"#, Refusal::UnknownMessage),
-        (r#"[]"#, Refusal::UnknownMessage),
+        (r#"[1]"#, Refusal::UnknownMessage),
+        (r#""text""#, Refusal::UnknownMessage),
+        (r#"{"stream":"x","data":null}"#, Refusal::UnknownMessage),
         (r#"{"stream":"x","data":[1]}"#, Refusal::UnknownMessage),
         (r#"{"u":1,"s":"BTCUSDT","b":"1","B":"1","a":"2"}"#, Refusal::Malformed),
         (r#"{"e":"trade","E":1,"s":"BTCUSDT","t":1.5,"p":"1","q":"1","T":1,"m":true}"#, Refusal::Malformed),
@@ -259,74 +359,6 @@ fn events_of_earlier_frames_stay() {
 }
 
 #[test]
-fn whole_books_over_rest() {
-    for body in [
-        r#"{"lastUpdateId":1027024,"bids":[["4.00000000","431.00000000"]],"asks":[["4.00000200","12.00000000"],["5.00000000","1.00000000"]]}"#,
-        r#"{ "asks": [["4.000002","12"],["5","1"]], "bids": [["4","431"]], "lastUpdateId": 1027024 }"#,
-    ] {
-        let (mut decoder, mut events) = (Binance.decoder(Arc::new(catalogue()), VenueId(0)), Events::default());
-        decoder.snapshot(ETH, 1000, body.as_bytes(), &mut events).expect("documented");
-        let [Event { instrument: ETH, time: None, kind: EventKind::BookSnapshot(book) }] = events.list[..] else {
-            panic!("{:?}", events.list)
-        };
-        let BookSnapshot { last_id, bids, asks, checksum, limit } = book;
-        assert_eq!((last_id, checksum, limit), (Some(1_027_024), None, Some(1000)));
-        assert_eq!(bids.of(&events.levels), [level(400_000_000, 43_100_000_000)]);
-        assert_eq!(asks.of(&events.levels), [level(400_000_200, 1_200_000_000), level(500_000_000, 100_000_000)]);
-        let error = br#"{"code":-1003,"msg":"Too much request weight used."}"#;
-        assert_eq!(decoder.snapshot(ETH, 1000, error, &mut events), Err(Refusal::VenueError));
-        assert_eq!(decoder.snapshot(ETH, 1000, b"<html>", &mut events), Err(Refusal::Malformed));
-    }
-}
-
-#[test]
-fn lost_trades_over_rest() {
-    let (mut decoder, mut events) = (Binance.decoder(Arc::new(catalogue()), VenueId(0)), Events::default());
-    let body = br#"[{"id":28457,"price":"4.00000100","qty":"12.00000000","quoteQty":"48.000012","time":1499865549590,"isBuyerMaker":true,"isBestMatch":true},
-        {"isBuyerMaker":false,"time":1499865549591000,"qty":"1.00000000","price":"4.00000200","id":28458}]"#;
-    decoder.trades(BTC, body, &mut events).expect("documented");
-    let trade = |id, price, quantity, nanos, buyer_is_maker| Event {
-        instrument: BTC,
-        time: None,
-        kind: EventKind::Trade(Trade {
-            id,
-            price: Price(price),
-            quantity: Quantity(quantity),
-            time: Nanos(nanos),
-            buyer_is_maker,
-        }),
-    };
-    let expected = [
-        trade(28457, 400_000_100, 1_200_000_000, 1_499_865_549_590_000_000, true),
-        trade(28458, 400_000_200, 100_000_000, 1_499_865_549_591_000_000, false),
-    ];
-    assert_eq!(events.list, expected);
-    assert_eq!(decoder.trades(BTC, br#"{"code":-2014,"msg":"API-key format invalid."}"#, &mut events), Err(Refusal::VenueError));
-    assert_eq!(decoder.trades(BTC, br#"{"id":1}"#, &mut events), Err(Refusal::Malformed));
-}
-
-#[test]
-fn listings_keep_the_venues_own_words() {
-    let listings = Binance.parse_listing(EXCHANGE_INFO.as_bytes()).expect("documented").expect("a listing");
-    let [btc, shib, eth] = &listings[..] else { panic!("{listings:?}") };
-    assert_eq!((&*btc.native, &*btc.base, &*btc.quote, btc.status), ("BTCUSDT", "BTC", "USDT", Status::Trading));
-    assert_eq!(btc.decimals, Decimals::EIGHT);
-    assert_eq!((&*btc.tick_size, &*btc.step_size), ("0.01000000", "0.00001000"));
-    let info = btc.binance_info.as_deref().expect("Binance has it");
-    assert!(info.starts_with(r#"{"symbol":"BTCUSDT","#) && info.ends_with(r#"[["SPOT"]]}"#), "{info}");
-    assert!(EXCHANGE_INFO.contains(info));
-    assert_eq!((shib.decimals.price, shib.decimals.quantity, shib.decimals.quote), (3, 2, 3));
-    assert_eq!((&*shib.tick_size, &*shib.step_size, shib.status), ("0.001", "0.01", Status::Break));
-    assert_eq!((eth.decimals, eth.status), (Decimals::EIGHT, Status::Halt));
-
-    let refused = |body: &str| Binance.parse_listing(body.as_bytes()).map(drop);
-    assert_eq!(refused(r#"{"code":-1121,"msg":"Invalid symbol."}"#), Err(Refusal::VenueError));
-    assert_eq!(refused("{}"), Err(Refusal::Malformed));
-    assert_eq!(refused("<html>"), Err(Refusal::Malformed));
-    assert_eq!(refused(&EXCHANGE_INFO.replace("\"quotePrecision\":3", "\"quotePrecision\":19")), Err(Refusal::Number));
-}
-
-#[test]
 fn dials_keep_an_instrument_together_within_the_limits() {
     let mut catalogue = Catalogue::new();
     let venue = catalogue.add_venue("binance", None);
@@ -349,7 +381,7 @@ fn dials_keep_an_instrument_together_within_the_limits() {
         assert_eq!(names, expected);
     }
     assert_eq!(seen, instruments.iter().map(|instrument| instrument.id).collect::<Vec<_>>());
-    assert!(dials.len() <= 9, "{} connections", dials.len());
+    assert!(dials.len() <= 16, "{} connections", dials.len());
     assert!(Binance.dials(&[]).is_empty());
 }
 
@@ -371,6 +403,24 @@ fn requests_spell_symbols_for_a_url() {
     }
     let path = "/api/v3/historicalTrades?symbol=BTCUSDT&limit=1000&fromId=7".to_owned();
     assert_eq!(Binance.trades(btc, 7, 5000), Some(RestRequest { path, weight: 25 }));
+    let path = "/api/v3/trades?symbol=BTCUSDT&limit=1000".to_owned();
+    assert_eq!(Binance.recent_trades(btc), Some(RestRequest { path, weight: 25 }));
+    for (from_id, count, query) in [(None, 5000, "limit=1000"), (Some(26_129), 3, "limit=3&fromId=26129")] {
+        let path = format!("/api/v3/aggTrades?symbol=BTCUSDT&{query}");
+        assert_eq!(Binance.agg_trades(btc, from_id, count), Some(RestRequest { path, weight: 4 }));
+    }
+    for (interval, zone, from, query) in [
+        (Interval::Minute1, Zone::Utc, 1_789_000_020_000_000_000, "interval=1m&startTime=1789000020000&limit=1000"),
+        (Interval::Month1, Zone::Plus8, 1, "interval=1M&startTime=1&limit=1000&timeZone=8"),
+        (Interval::Hour4, Zone::Plus8, 0, "interval=4h&startTime=0&limit=1000"),
+        (Interval::Second1, Zone::Utc, -7, "interval=1s&startTime=0&limit=1000"),
+    ] {
+        let path = format!("/api/v3/klines?symbol=BTCUSDT&{query}");
+        let request = Binance.klines(btc, Series::new(interval, zone), Nanos(from), 1000);
+        assert_eq!(request, Some(RestRequest { path, weight: 2 }));
+    }
+    let life_trades = Binance.recent_trades(life).expect("Binance has them").path;
+    assert!(life_trades.contains("symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT&"), "{life_trades}");
     let path = "/api/v3/exchangeInfo?symbols=%5B%22BTCUSDT%22%2C%22ETHUSDT%22%5D".to_owned();
     assert_eq!(Binance.listing(&["BTCUSDT", "ETHUSDT"]), ListingSource::Rest(RestRequest { path, weight: 20 }));
     let path = "/api/v3/exchangeInfo".to_owned();
@@ -389,12 +439,15 @@ fn farewells_are_told_from_data() {
     assert!(!Binance.is_farewell(&b"\"serverShutdown\" ".repeat(20)), "long frames are data");
 }
 
-const SAMPLES: [&str; 5] = [
+const SAMPLES: [&str; 8] = [
     r#"{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1789000000124,"s":"BTCUSDT","U":203,"u":223,"b":[["86704.77000000","4.67823000"],["86701.00000000","0.00000000"]],"a":[["86704.78000000","0.00000000"]]}}"#,
     r#"{"stream":"btcusdt@bookTicker","data":{"u":100530416204,"s":"BTCUSDT","b":"86704.77000000","B":"4.67811000","a":"86704.79000000","A":"0.00384000"}}"#,
     r#"{"e":"trade","E":1789000000124000,"s":"ETHUSDT","t":1890123456,"p":"2770.35000000","q":"0.71000000","T":1789000000123456,"m":true,"M":true}"#,
     r#"{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1789000000124,"s":"BTCUSDT","a":3571190021,"p":"86704.78000000","q":"0.03500000","f":809,"l":811,"T":1789000000123,"m":false,"M":true}}"#,
     r#"{"e":"kline","E":1789000002031,"s":"ETHUSDT","k":{"t":1788999960000,"T":1789000019999,"s":"ETHUSDT","i":"1m","f":1,"L":2,"o":"1.0","c":"1.0","h":"1.0","l":"1.0","v":"1.0","n":4,"x":false,"q":"1.0","V":"1.0","Q":"1.0","B":"0"}}"#,
+    r#"{"stream":"btcusdt@avgPrice","data":{"e":"avgPrice","E":1789000000124,"s":"BTCUSDT","i":"5m","w":"86617.12932012","T":1789000000123}}"#,
+    r#"{"e":"referencePrice","s":"BTCUSDT","r":null,"t":1789000001012000}"#,
+    r#"{"e":"blockTrade","E":1789000000124000,"s":"ETHUSDT","t":41,"p":"2770.35000000","q":"710.00000000","T":1789000000123456,"m":true}"#,
 ];
 
 /// Else they would be read as well, and four times as slowly.
@@ -427,6 +480,8 @@ proptest! {
         let _ = decoder.frame(&frame, &mut events);
         let _ = decoder.snapshot(BTC, 10, &frame, &mut events);
         let _ = decoder.trades(BTC, &frame, &mut events);
+        let _ = decoder.agg_trades(BTC, &frame, &mut events);
+        let _ = decoder.klines(BTC, Series::MINUTE, &frame, &mut events);
         let _ = (Binance.parse_listing(&frame), Binance.is_farewell(&frame));
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::rest;
 use crate::{
     market::{
         AggTrade, BookDiff, BookSnapshot, Catalogue, Decimals, Event, EventKind, Events, InstrumentId, Level, Nanos,
@@ -74,8 +75,7 @@ impl Decoder {
             let (instrument, trade) = self.trade(scanner)?;
             match &mut run {
                 Some((last, aggregate)) if *last == instrument && is_same_run(aggregate, &trade) => {
-                    let quantity = aggregate.quantity.0.checked_add(trade.quantity.0).ok_or(Refusal::Number)?;
-                    *aggregate = AggTrade { id: trade.id, last_id: trade.id, quantity: Quantity(quantity), ..*aggregate };
+                    *aggregate = with(aggregate, &trade)?;
                 }
                 _ => {
                     finish(run.take(), events);
@@ -214,20 +214,55 @@ impl Decode for Decoder {
     }
 
     fn snapshot(&mut self, _: InstrumentId, _: u32, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
-        // Nothing was asked for over REST.
+        // Books come over the socket.
         Err(Refusal::UnknownMessage)
     }
 
-    fn trades(&mut self, _: InstrumentId, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
-        Err(Refusal::UnknownMessage)
+    fn trades(&mut self, instrument: InstrumentId, body: &[u8], events: &mut Events) -> Result<(), Refusal> {
+        let decimals = self.symbols.decimals(instrument);
+        rest::rows(body, |scanner| {
+            let trade = rest::trade(scanner, decimals)?;
+            events.list.push(Event { instrument, time: None, kind: EventKind::Trade(trade) });
+            Ok(())
+        })
     }
 
-    fn agg_trades(&mut self, _: InstrumentId, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
-        Err(Refusal::UnknownMessage)
+    fn agg_trades(&mut self, instrument: InstrumentId, body: &[u8], events: &mut Events) -> Result<(), Refusal> {
+        let decimals = self.symbols.decimals(instrument);
+        let mut run: Option<AggTrade> = None;
+        let mut finish = |run: Option<AggTrade>| {
+            events.list.extend(run.map(|run| Event { instrument, time: None, kind: EventKind::AggTrade(run) }));
+        };
+        rest::rows(body, |scanner| {
+            let trade = rest::trade(scanner, decimals)?;
+            match &mut run {
+                Some(aggregate) if is_same_run(aggregate, &trade) => *aggregate = with(aggregate, &trade)?,
+                _ => finish(run.replace(run_of(&trade))),
+            }
+            Ok(())
+        })?;
+        finish(run);
+        Ok(())
     }
 
-    fn klines(&mut self, _: InstrumentId, _: Series, _: &[u8], _: &mut Events) -> Result<(), Refusal> {
-        Err(Refusal::UnknownMessage)
+    fn klines(
+        &mut self,
+        instrument: InstrumentId,
+        series: Series,
+        body: &[u8],
+        events: &mut Events,
+    ) -> Result<(), Refusal> {
+        let decimals = self.symbols.decimals(instrument);
+        let mut last = None;
+        rest::rows(body, |scanner| {
+            let kline = rest::kline(scanner, series, decimals)?;
+            if last.is_some_and(|last| last >= kline.open_time) {
+                return Err(Refusal::Malformed);
+            }
+            last = Some(kline.open_time);
+            events.list.push(Event { instrument, time: None, kind: EventKind::Kline(kline) });
+            Ok(())
+        })
     }
 }
 
@@ -367,6 +402,12 @@ fn taker_sold(scanner: &mut Scanner<'_>) -> Result<bool, Refusal> {
 fn run_of(trade: &Trade) -> AggTrade {
     let Trade { id, price, quantity, time, buyer_is_maker } = *trade;
     AggTrade { id, price, quantity, first_id: id, last_id: id, time, buyer_is_maker }
+}
+
+/// A run with one more fill.
+fn with(run: &AggTrade, trade: &Trade) -> Result<AggTrade, Refusal> {
+    let quantity = run.quantity.0.checked_add(trade.quantity.0).ok_or(Refusal::Number)?;
+    Ok(AggTrade { id: trade.id, last_id: trade.id, quantity: Quantity(quantity), ..*run })
 }
 
 fn is_same_run(run: &AggTrade, trade: &Trade) -> bool {

@@ -81,7 +81,7 @@ async fn a_killed_recorder_loses_its_last_block_and_nothing_else() {
     assert!(whole.records().starts_with(torn.records()), "all but the torn block is there");
 
     let replay = ["replay", file.path(), "--speed", "max", "--once"];
-    let doors = ["--set", "server.listen=127.0.0.1:0", "--set", "ops.listen=127.0.0.1:0"];
+    let doors = ["--set", "server.listen=127.0.0.1:0", "--set", "ops.listen=127.0.0.1:0", "--set", "sbe.listen="];
     let (code, _, said) = process::run(&[&replay[..], &doors].concat());
     assert_eq!(code, 0, "{said}");
     assert_eq!(said.lines().filter(|line| line.contains("in the middle of a block")).count(), 1, "{said}");

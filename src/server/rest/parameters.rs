@@ -1,24 +1,47 @@
-//! Query strings: parameters read strictly, by Binance's rules. Surplus ones are left alone: that is safe for clients.
+//! Parameters read strictly, by Binance's rules. Surplus ones are left alone: that is safe for clients.
 
-use std::{borrow::Cow, collections::HashSet};
+mod spelling;
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use percent_encoding::percent_decode_str;
 
+use self::spelling::{is_symbol, list_of};
 use super::Refusal;
 use crate::{
-    market::{Nanos, Status},
-    topic::{SYMBOL_CHARS_MAX, TimeUnit},
+    market::{Interval, Nanos, Status},
+    topic::TimeUnit,
 };
 
 /// 2017-01-01: times before it are read as it.
 const TIME_LEAST: Nanos = Nanos::from_millis(1_483_228_800_000);
 /// How far into the future a time may lie before it is read as that.
-const TIME_AHEAD_MS_MAX: u64 = 10_000;
+const TIME_AHEAD_MAX: Duration = Duration::from_secs(10);
 
-/// The parameters of one request, percent-decoded.
-#[derive(Debug)]
-pub(super) struct Query<'a> {
-    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+/// From here on an integer counts microseconds: as milliseconds it would be the year 5138.
+const MICROS_LEAST: i64 = 100_000_000_000_000;
+
+/// The parameters of one request: names and values as text, decoded.
+///
+/// A value of the WS-API that is no text is its compact JSON: `5`, `true`, `["BTCUSDT","ETHUSDT"]`.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters<'a> {
+    by_name: HashMap<Cow<'a, str>, Cow<'a, str>>,
+    /// A name that came twice.
+    repeated: Option<Cow<'a, str>>,
+}
+
+/// Which fields a statistic shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `type=FULL`
+    Full,
+    /// `type=MINI`
+    Mini,
 }
 
 /// Which symbols a request names.
@@ -32,34 +55,51 @@ pub(super) enum Symbols<'a> {
     All,
 }
 
-impl<'a> Query<'a> {
-    /// Splits the text behind the `?`. Nothing is refused here: what does not decode is found illegal where it is read.
-    pub(super) fn parse(text: &'a str) -> Self {
-        let pairs = text.split('&').filter(|part| !part.is_empty()).map(|part| {
+impl<'a> Parameters<'a> {
+    /// Parameters by name. Nothing is refused here: what is wrong is found where it is read.
+    pub fn new(pairs: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Self {
+        let mut parameters = Self::default();
+        for (name, value) in pairs {
+            if parameters.by_name.contains_key(&name) {
+                parameters.repeated.get_or_insert(name);
+            } else {
+                parameters.by_name.insert(name, value);
+            }
+        }
+        parameters
+    }
+
+    /// Splits the text behind the `?`.
+    pub fn of_query(text: &'a str) -> Self {
+        Self::new(text.split('&').filter(|part| !part.is_empty()).map(|part| {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             (decode(name), decode(value))
-        });
-        Self { pairs: pairs.collect() }
+        }))
+    }
+
+    /// Refuses a name that came twice, whether it means anything or not.
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        self.repeated.as_ref().map_or(Ok(()), |name| Err(Refusal::duplicate(name)))
     }
 
     /// The value of `name`.
     pub(super) fn get(&self, name: &str) -> Result<Option<&str>, Refusal> {
-        let mut values = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            (Some(_), Some(_)) => Err(Refusal::duplicate()),
-            (Some(value), None) if value.is_empty() => Err(Refusal::empty(name)),
-            (Some(value), None) => Ok(Some(value)),
+        match self.by_name.get(name) {
+            None => Ok(None),
+            Some(value) if value.is_empty() => Err(Refusal::empty(name)),
+            Some(value) => Ok(Some(value)),
         }
+    }
+
+    /// The value of `name`, which has to be there.
+    fn mandatory(&self, name: &str) -> Result<&str, Refusal> {
+        self.get(name)?.ok_or_else(|| Refusal::missing(name))
     }
 
     /// The mandatory `symbol`, well-formed.
     pub(super) fn symbol(&self) -> Result<&str, Refusal> {
-        match self.get("symbol")? {
-            None => Err(Refusal::missing("symbol")),
-            Some(symbol) if is_symbol(symbol) => Ok(symbol),
-            Some(_) => Err(Refusal::illegal_symbol("symbol")),
-        }
+        let symbol = self.mandatory("symbol")?;
+        if is_symbol(symbol) { Ok(symbol) } else { Err(Refusal::illegal_symbol("symbol")) }
     }
 
     /// `symbol`, `symbols` or neither, well-formed and without repetition.
@@ -100,8 +140,37 @@ impl<'a> Query<'a> {
 
     /// A time in ms or us, moved into the range that has data.
     pub(super) fn time(&self, name: &str, now: Nanos) -> Result<Option<Nanos>, Refusal> {
-        let most = now.plus(std::time::Duration::from_millis(TIME_AHEAD_MS_MAX)).max(TIME_LEAST);
-        Ok(self.integer(name)?.map(|value| Nanos::from_epoch_integer(value).clamp(TIME_LEAST, most)))
+        let most = now.plus(TIME_AHEAD_MAX).max(TIME_LEAST);
+        let read = |value| if value < MICROS_LEAST { Nanos::from_millis(value) } else { Nanos::from_micros(value) };
+        Ok(self.integer(name)?.map(|value| read(value).clamp(TIME_LEAST, most)))
+    }
+
+    /// The mandatory `interval`.
+    pub(super) fn interval(&self) -> Result<Interval, Refusal> {
+        Interval::parse(self.mandatory("interval")?).ok_or_else(Refusal::invalid_interval)
+    }
+
+    /// `timeZone` as nanoseconds east of UTC.
+    pub(super) fn zone_offset(&self) -> Result<i64, Refusal> {
+        match self.get("timeZone")? {
+            None => Ok(0),
+            Some(text) => spelling::zone_offset(text).ok_or_else(|| Refusal::not_valid("timeZone")),
+        }
+    }
+
+    /// `windowSize`; a day if there is none.
+    pub(super) fn window(&self) -> Result<Duration, Refusal> {
+        let text = self.get("windowSize")?.unwrap_or("1d");
+        spelling::window(text).ok_or_else(|| Refusal::not_valid("windowSize"))
+    }
+
+    /// `type`.
+    pub(super) fn form(&self) -> Result<Form, Refusal> {
+        match self.get("type")? {
+            None | Some("FULL") => Ok(Form::Full),
+            Some("MINI") => Ok(Form::Mini),
+            Some(_) => Err(Refusal::invalid_ticker_type()),
+        }
     }
 
     /// `symbolStatus`.
@@ -151,22 +220,6 @@ fn decode(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// Word characters (of any script) without `a-z`, and `- . _`; at most 50.
-fn is_symbol(text: &str) -> bool {
-    let legal = |c: char| (c.is_alphanumeric() && !c.is_ascii_lowercase()) || matches!(c, '-' | '.' | '_');
-    !text.is_empty() && text.chars().all(legal) && text.chars().count() <= SYMBOL_CHARS_MAX
-}
-
-/// A JSON array of strings without any space, each of which `is_legal`.
-fn list_of(text: &str, is_legal: impl Fn(&str) -> bool) -> Option<Vec<&str>> {
-    if text == "[]" {
-        return Some(Vec::new());
-    }
-    let inside = text.strip_prefix("[\"")?.strip_suffix("\"]")?;
-    let list: Vec<_> = inside.split("\",\"").collect();
-    list.iter().all(|item| is_legal(item)).then_some(list)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,20 +243,21 @@ mod tests {
             ("symbol", -1105),
             ("", -1102),
             ("Symbol=BTCUSDT", -1102),
-            ("symbol=A&symbol=A", -1101),
         ] {
-            assert_eq!(code(Query::parse(text).symbol()), expected, "{text}");
+            assert_eq!(code(Parameters::of_query(text).symbol()), expected, "{text}");
         }
-        assert_eq!(code(Query::parse(&format!("symbol={}", "A".repeat(50))).symbol()), 0);
-        assert_eq!(code(Query::parse(&format!("symbol={}", "A".repeat(51))).symbol()), -1100);
+        assert_eq!(code(Parameters::of_query("a=1&b=1&a=2").check()), -1101);
+        assert_eq!(code(Parameters::of_query("a=1&b=1&").check()), 0);
+        assert_eq!(code(Parameters::of_query(&format!("symbol={}", "A".repeat(50))).symbol()), 0);
+        assert_eq!(code(Parameters::of_query(&format!("symbol={}", "A".repeat(51))).symbol()), -1100);
     }
 
     #[test]
     fn lists_are_compact_json_arrays_without_repetition() {
-        let query = Query::parse("symbols=%5B%22A%22,%22B%22%5D");
-        assert_eq!(query.symbols(), Ok(Symbols::Many(vec!["A", "B"])));
-        assert_eq!(Query::parse("symbols=[]").symbols(), Ok(Symbols::Many(vec![])));
-        assert_eq!(Query::parse("x=1").symbols(), Ok(Symbols::All));
+        let parameters = Parameters::of_query("symbols=%5B%22A%22,%22B%22%5D");
+        assert_eq!(parameters.symbols(), Ok(Symbols::Many(vec!["A", "B"])));
+        assert_eq!(Parameters::of_query("symbols=[]").symbols(), Ok(Symbols::Many(vec![])));
+        assert_eq!(Parameters::of_query("x=1").symbols(), Ok(Symbols::All));
         for (text, expected) in [
             (r#"symbols=["A", "B"]"#, -1100),
             (r#"symbols=["A",%20"B"]"#, -1100),
@@ -218,13 +272,13 @@ mod tests {
             (r#"symbols=["A"]&symbol=A"#, -1128),
             ("symbols=", -1105),
         ] {
-            assert_eq!(code(Query::parse(text).symbols()), expected, "{text}");
+            assert_eq!(code(Parameters::of_query(text).symbols()), expected, "{text}");
         }
     }
 
     #[test]
     fn limits_are_clamped_above_and_refused_below() {
-        let limit = |text| Query::parse(text).limit(100, 5000);
+        let limit = |text| Parameters::of_query(text).limit(100, 5000);
         assert_eq!(limit(""), Ok(100));
         assert_eq!(limit("limit=1"), Ok(1));
         assert_eq!(limit("limit=5000"), Ok(5000));
@@ -237,7 +291,6 @@ mod tests {
             ("limit=", -1105),
             ("limit=99999999999999999999", -1108),
             ("limit=100000000000000000000", -1100),
-            ("limit=1&limit=2", -1101),
         ] {
             assert_eq!(code(limit(text)), expected, "{text}");
         }
@@ -246,13 +299,18 @@ mod tests {
     #[test]
     fn times_are_read_in_ms_and_us_and_moved_into_range() {
         let now = Nanos::from_millis(1_789_000_000_000);
-        let time = |text| Query::parse(text).time("startTime", now).expect("a time");
+        let time = |text| Parameters::of_query(text).time("startTime", now).expect("a time");
         assert_eq!(time(""), None);
         assert_eq!(time("startTime=1788999999999"), Some(Nanos::from_millis(1_788_999_999_999)));
         assert_eq!(time("startTime=1788999999999123"), Some(Nanos::from_micros(1_788_999_999_999_123)));
         assert_eq!(time("startTime=0"), Some(TIME_LEAST));
+        assert_eq!(
+            time("startTime=1788999999"),
+            Some(TIME_LEAST),
+            "a count of seconds is one of milliseconds, long ago"
+        );
         assert_eq!(time("startTime=9223372036854775807"), Some(Nanos::from_millis(1_789_000_010_000)));
-        assert_eq!(code(Query::parse("startTime=x").time("startTime", now)), -1100);
+        assert_eq!(code(Parameters::of_query("startTime=x").time("startTime", now)), -1100);
     }
 
     #[test]
@@ -261,12 +319,12 @@ mod tests {
         assert_eq!(time_unit(Some("microsecond")), Ok(TimeUnit::Microseconds));
         assert_eq!(code(time_unit(Some("Microsecond"))), -1194);
         assert_eq!(code(time_unit(Some(""))), -1194);
-        assert_eq!(Query::parse("symbolStatus=HALT").status(), Ok(Some(Status::Halt)));
-        assert_eq!(code(Query::parse("symbolStatus=halt").status()), -1122);
-        assert_eq!(Query::parse("f=false").flag("f", true), Ok(false));
-        assert_eq!(code(Query::parse("f=0").flag("f", true)), -1130);
-        assert_eq!(Query::parse("permissions=SPOT").permissions(), Ok(Some(vec!["SPOT"])));
-        assert_eq!(Query::parse(r#"permissions=["A","B"]"#).permissions(), Ok(Some(vec!["A", "B"])));
-        assert_eq!(code(Query::parse("permissions=spot").permissions()), -1100);
+        assert_eq!(Parameters::of_query("symbolStatus=HALT").status(), Ok(Some(Status::Halt)));
+        assert_eq!(code(Parameters::of_query("symbolStatus=halt").status()), -1122);
+        assert_eq!(Parameters::of_query("f=false").flag("f", true), Ok(false));
+        assert_eq!(code(Parameters::of_query("f=0").flag("f", true)), -1130);
+        assert_eq!(Parameters::of_query("permissions=SPOT").permissions(), Ok(Some(vec!["SPOT"])));
+        assert_eq!(Parameters::of_query(r#"permissions=["A","B"]"#).permissions(), Ok(Some(vec!["A", "B"])));
+        assert_eq!(code(Parameters::of_query("permissions=spot").permissions()), -1100);
     }
 }
