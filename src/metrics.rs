@@ -90,6 +90,9 @@ pub struct Engine {
     pub trades_refilled: Counter,
     pub trades_lost: Counter,
     pub books: [Gauge; 4],
+    pub trades_late: Counter,
+    /// Wanted and pending.
+    pub history: [Gauge; 2],
     venue: String,
 }
 
@@ -183,6 +186,11 @@ impl Engine {
             trades_refilled: counter!("tickcast_engine_trades_refilled_total", "venue" => name.clone()),
             trades_lost: counter!("tickcast_engine_trades_lost_total", "venue" => name.clone()),
             books,
+            trades_late: counter!("tickcast_engine_trades_late_total", "venue" => name.clone()),
+            history: [
+                gauge!("tickcast_engine_history_wanted", "venue" => name.clone()),
+                gauge!("tickcast_engine_history_pending", "venue" => name.clone()),
+            ],
             venue: name,
         }
     }
@@ -345,6 +353,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_server_refused_total", "Requests refused at the door, by reason"),
     ("tickcast_server_rest_answers_total", "REST answers, by HTTP status"),
     ("tickcast_server_ws_api_answers_total", "Answers of /ws-api/v3, by the status in them"),
+    ("tickcast_engine_trades_late_total", "Trades that came after their candle was closed and are in none"),
 ];
 
 /// Every gauge with its help text.
@@ -364,6 +373,8 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("tickcast_server_pending", "Connections in the handshake or in REST"),
     ("tickcast_server_ws_api_connections", "Connections at /ws-api/v3"),
     ("tickcast_build_info", "Always 1; the version is the label"),
+    ("tickcast_engine_history_wanted", "Requests for history made or to be made since the start"),
+    ("tickcast_engine_history_pending", "Requests for history that are not answered yet"),
 ];
 
 /// Every histogram with its help text; all are in seconds.

@@ -26,7 +26,7 @@ use tickcast::{
     session::{self, Opening},
     shard::{Admission, Builder, Setup, Shard},
     store::Store,
-    topic::{Batch, Cadence, Interest, Payload, Update},
+    topic::{Batch, Cadence, Encoding, Interest, Payload, Update},
     views::{Following, Views, follow},
 };
 use tokio::runtime::Runtime;
@@ -59,7 +59,7 @@ struct OneShard {
 impl Shards for OneShard {
     type Opening = Opening;
 
-    fn opening(&self, target: &str) -> Result<Opening, Rejection> {
+    fn opening(&self, target: &str, _: Encoding) -> Result<Opening, Rejection> {
         session::opening(target, &self.catalogue)
             .map_err(|rejection| Rejection { status: rejection.status, body: rejection.body.to_owned() })
     }
