@@ -124,7 +124,7 @@ async def best_prices(client):
 async def tickers(client):
     """One symbol with everything, two in short, all in short."""
     for _ in range(3):
-        told = await client.watch_ticker(SYMBOL)
+        told = await client.watch_ticker(SYMBOL, {"name": "ticker"})
         market.demand(told["bid"] < told["ask"] and told["low"] <= told["last"] <= told["high"], f"watch_ticker: {told}")
         market.demand(math.isclose(told["change"], told["last"] - told["open"], abs_tol=1e-6), f"watch_ticker: {told}")
     seen = set()

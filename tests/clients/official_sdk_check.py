@@ -140,7 +140,7 @@ async def over_api():
         told = {
             "depth": (await client.depth(symbol=SYMBOL, limit=20)).data().result,
             "trades.recent": (await client.trades_recent(symbol=SYMBOL, limit=10)).data().result,
-            "ticker.24hr": (await client.ticker24hr(symbol=SYMBOL)).data().result,
+            "ticker.24hr": inner((await client.ticker24hr(symbol=SYMBOL)).data()).result,
         }
         rows = (await client.klines(symbol=SYMBOL, interval="1m", limit=50)).data().result
         twins = {
