@@ -246,6 +246,17 @@ async fn wrong_questions_get_the_documented_codes() {
         let answer = get(exchange.addr(), &format!("/api/v3/{path}")).await;
         assert_eq!((answer.status, answer.json()["code"].as_i64()), (400, Some(code)), "{path}");
     }
+    // Whatever is asked for, something is answered.
+    let most = i64::MAX;
+    for path in ["klines?symbol=BTCUSDT&interval=1M&endTime", "klines?symbol=BTCUSDT&interval=1s&startTime"] {
+        assert_eq!(get(exchange.addr(), &format!("/api/v3/{path}={most}")).await.status, 200, "{path}");
+    }
+    for path in ["aggTrades", "historicalTrades", "historicalBlockTrades"] {
+        for id in [0, 1, most] {
+            let path = format!("/api/v3/{path}?symbol=BTCUSDT&fromId={id}&limit=2");
+            assert_eq!(get(exchange.addr(), &path).await.status, 200, "{path}");
+        }
+    }
     assert_eq!(get(exchange.addr(), "/api/v3/ticker/nosuch").await.status, 404);
     assert_eq!(get(exchange.addr(), "/api/v1/klines?symbol=BTCUSDT&interval=1m").await.status, 404);
 }
