@@ -149,6 +149,7 @@ async fn times_and_limits_of_rows_follow_the_rules() {
     assert_eq!(of(format!("startTime={last}&endTime={first}")).await, [0; 0]);
     assert_eq!(of("startTime=4000000000000".to_owned()).await, [0; 0]);
     let oldest = of("startTime=0&limit=1".to_owned()).await[0];
+    assert_eq!(of("startTime=1700000000&limit=1".to_owned()).await, [oldest], "seconds are no unit: this is 1970");
     assert!(minutes[0] - oldest > 8 * 86_400_000, "a week and more of minutes");
     let months = opens(rows(&exchange, "DOTUSDT&interval=1M&startTime=0").await);
     assert!((24..=26).contains(&months.len()), "{months:?}");
