@@ -11,10 +11,10 @@ use tickcast::{
 use super::*;
 use crate::captures;
 
-const RECORDINGS: [&str; 5] = [
+/// Those whose volumes are in base and quote: contracts settled in coins count otherwise.
+const RECORDINGS: [&str; 4] = [
     "cryptofeed/history/BINANCE_FUTURES.ws.5.0.eb87833.gz",
     "cryptofeed/sample_data/BINANCE_FUTURES.ws.1.0.gz",
-    "cryptofeed/sample_data/BINANCE_DELIVERY.ws.1.0.gz",
     "cryptofeed/sample_data/BINANCE_US.ws.1.0.gz",
     "cryptofeed/sample_data/BINANCE.ws.1.0.gz",
 ];

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const AT: Nanos = Nanos::from_millis(1_709_010_240_000);
+const AT: Nanos = Nanos::from_millis(1_709_010_000_000);
 
 fn fill(id: i64, second: i64, price: i64) -> AggTrade {
     let time = Nanos(AT.0 + second * SECOND);
@@ -132,7 +132,7 @@ fn after_a_suspend_of_days_not_every_minute_is_told() {
     bench.due(at(70), at(70));
     let days = 3 * 86_400;
     bench.due(at(days), at(days));
-    assert!(bench.heard.len() < 20, "{} candles", bench.heard.len());
+    assert!(bench.heard.len() < 40, "{} candles", bench.heard.len());
     assert_eq!(bench.candles.take_lacking(Series::MINUTE), Some(Nanos(AT.0 + MINUTE.0)));
     assert_eq!(bench.candles.take_lacking(Series::MINUTE), None, "once");
     assert_eq!(bench.candles.open_time(), Some(Series::MINUTE.open_time(at(days))));
@@ -150,8 +150,9 @@ fn every_second_is_told_once_soon_after_its_end() {
         }
         bench.due(now, now);
         let told = bench.of(Series::SECOND).len() as i64;
-        // The first one began out of sight.
-        assert_eq!(told, ((tenth - 11).max(0) / 10).max(0), "after {tenth} tenths");
+        // The first one began out of sight. A trade of the next ends one at once, else the clock does a little later.
+        let (least, most) = (((tenth - 11) / 10).max(0), (tenth / 10 - 1).max(0));
+        assert!((least..=most).contains(&told), "{told} after {tenth} tenths");
     }
     let expected = Oracle::new(trades.iter().copied()).candles(Series::SECOND, at(1), 13);
     assert_eq!(bench.of(Series::SECOND), expected);
