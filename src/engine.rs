@@ -219,8 +219,8 @@ impl Engine {
                     desk.no_klines(series, false, body.received, &mut self.shared);
                 }
             }
-            Inbound::Kept { instrument, klines } => {
-                self.desks[instrument.index()].kept(&klines, now, &mut self.shared);
+            Inbound::Kept { instrument, decimals, klines } => {
+                self.desks[instrument.index()].kept(decimals, &klines, now, &mut self.shared);
             }
         }
     }

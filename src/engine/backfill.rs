@@ -11,7 +11,7 @@ use super::{Shared, desk::Desk};
 use crate::{
     derive::{longer, number},
     intake::{Request, Wanted},
-    market::{DAY, Event, EventKind, Interval, Kline, MINUTE, Nanos, Series, Zone},
+    market::{DAY, Decimals, Event, EventKind, Interval, Kline, MINUTE, Nanos, Series, Zone},
 };
 
 pub(super) use progress::Progress;
@@ -36,6 +36,8 @@ pub(super) struct Backfill {
     not_before: Nanos,
     /// What a store has kept without a hole, by series: first and last instant.
     kept: [Option<(Nanos, Nanos)>; Series::COUNT],
+    /// With which decimals that was written.
+    kept_decimals: Option<Decimals>,
     /// The oldest minute or hour that an answer began with although older ones were asked for, and the oldest day.
     oldest: Option<Nanos>,
     oldest_day: Option<Nanos>,
@@ -95,6 +97,7 @@ impl Backfill {
             flight: None,
             not_before: Nanos(0),
             kept: [None; Series::COUNT],
+            kept_decimals: None,
             oldest: None,
             oldest_day: None,
         }
@@ -138,11 +141,16 @@ impl Backfill {
 
 impl Desk {
     /// Takes candles of one series that a store has kept.
-    pub(super) fn kept(&mut self, klines: &[Kline], now: Nanos, shared: &mut Shared) {
+    pub(super) fn kept(&mut self, decimals: Decimals, klines: &[Kline], now: Nanos, shared: &mut Shared) {
         let Some(last) = klines.last() else { return };
         // What stands before a hole is asked for again with the hole.
         let holes = klines.windows(2).rposition(|pair| pair[0].end() != pair[1].open_time);
         let first = klines[holes.map_or(0, |hole| hole + 1)];
+        // A mix of two scales is of no use: what comes second is fetched again.
+        if self.backfill.kept_decimals.is_some_and(|others| !others.is_same_scale(decimals)) {
+            return;
+        }
+        self.backfill.kept_decimals = Some(decimals);
         self.backfill.kept[last.series.index()] = Some((first.open_time, last.end()));
         self.derived.candles().rows(klines, &mut shared.told);
         self.tell_closed(now, shared);
@@ -159,6 +167,17 @@ impl Desk {
         }
         if self.backfill.offers.agg_trades {
             shared.ask(Request::AggTrades { instrument, from_id: None, count: ROWS_MAX as u32 });
+        }
+    }
+
+    /// The venue's list is known by now. If its decimals are not those of what was kept, that is fetched again.
+    pub(super) fn forget_other_decimals(&mut self, shared: &Shared) {
+        let instrument = shared.catalogue.instrument(self.id);
+        let Some(kept) = self.backfill.kept_decimals.take() else { return };
+        if !kept.is_same_scale(instrument.decimals()) {
+            tracing::warn!(symbol = %instrument.symbol, "the venue's decimals changed: kept candles are fetched again");
+            self.backfill.kept = [None; Series::COUNT];
+            self.derived.forget_history(self.backfill.offers.klines);
         }
     }
 

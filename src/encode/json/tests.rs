@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     encode::frame,
-    market::{Catalogue, Listing, Series, Span, Status},
+    market::{Catalogue, Interval, Listing, Series, Span, Status, Zone},
     topic::Cadence,
 };
 
@@ -237,6 +237,105 @@ fn decimals_are_the_instruments_and_symbols_are_raw_utf8() {
     );
 }
 
+/// Binance caps quantities at 64 bits (binance.md section 3.2); sums go beyond, and prices may be as large.
+#[test]
+fn the_largest_numbers_are_printed_whole() {
+    let mut batch = Batch::default();
+    batch.levels.push(level(i64::MAX, i64::MAX));
+    let span = Span { start: 0, len: 1 };
+    let diff = |cadence, last_id| Payload::DepthDiff {
+        cadence,
+        first_id: i64::MAX - 1,
+        last_id,
+        bids: span,
+        asks: Span { start: 1, len: 0 },
+    };
+    assert_eq!(
+        printed(0, diff(Cadence::Slow, i64::MAX), &batch, 20, TimeUnit::Milliseconds),
+        r#"{"e":"depthUpdate","E":1789000000124,"s":"ETHUSDT","U":9223372036854775806,"u":9223372036854775807,"b":[["92233720368.54775807","92233720368.54775807"]],"a":[]}"#
+    );
+    assert!(
+        printed(1, diff(Cadence::Slow, 7), &batch, 20, TimeUnit::Milliseconds)
+            .contains(r#"[["92233720368547758.07","92233720368547.75807"]]"#)
+    );
+    batch.mini_tickers.push(MiniTicker {
+        volume: Volume(i128::MAX),
+        quote_volume: Volume(i128::from(i64::MAX) + 1),
+        ..mini()
+    });
+    assert!(
+        printed(0, Payload::MiniTicker(0), &batch, 20, TimeUnit::Milliseconds)
+            .ends_with(r#""v":"1701411834604692317316873037158.84105727","q":"92233720368.54775808"}"#)
+    );
+}
+
+#[test]
+fn signs_zeros_and_percents() {
+    let ticker = |change, change_percent| RollingTicker {
+        mini: MiniTicker { volume: Volume(0), quote_volume: Volume(0), ..mini() },
+        change: Price(change),
+        change_percent,
+        weighted_average: Price(0),
+        open_time: EVENT,
+        close_time: EVENT,
+        first_id: -1,
+        last_id: -1,
+        trades: 0,
+    };
+    for (instrument, change, percent, expected) in [
+        (0, 0, 0, r#""p":"0.00000000","P":"0.000","w":"0.00000000","#),
+        (0, -1, -1, r#""p":"-0.00000001","P":"-0.001","w":"0.00000000","#),
+        (0, 100_000_000, 256, r#""p":"1.00000000","P":"0.256","w":"0.00000000","#),
+        (1, -5, -100_000, r#""p":"-0.05","P":"-100.000","w":"0.00","#),
+        (1, 728_500, 12_345_678, r#""p":"7285.00","P":"12345.678","w":"0.00","#),
+    ] {
+        let batch = Batch { rollings: vec![ticker(change, percent)], ..Batch::default() };
+        let text = printed(instrument, Payload::Rolling(Window::Hour1, 0), &batch, 0, TimeUnit::Milliseconds);
+        assert!(text.contains(expected), "{text}");
+        assert!(text.contains(r#","F":-1,"L":-1,"n":0}"#), "{text}");
+    }
+    let zeros = printed(1, Payload::BookTicker(Best::default()), &Batch::default(), 0, TimeUnit::Milliseconds);
+    assert_eq!(zeros, r#"{"u":0,"s":"币安BIDR","b":"0.00","B":"0.00000","a":"0.00","A":"0.00000"}"#);
+}
+
+/// Also 币安BIDR's: every decimal of a candle, an array and a reference price is the instrument's.
+#[test]
+fn other_decimals_reach_every_kind() {
+    let open_time = Nanos::from_millis(1_788_969_600_000);
+    let series = Series::new(Interval::Day1, Zone::Plus8);
+    let kline = Kline {
+        first_id: 1,
+        last_id: 2,
+        volume: Volume(100_000),
+        quote_volume: Volume(72_850_000),
+        trades: 2,
+        closed: true,
+        ..Kline::empty(series, open_time, Price(728_500))
+    };
+    let mut batch = Batch { klines: vec![kline], mini_tickers: vec![mini()], ..Batch::default() };
+    assert_eq!(
+        printed(1, Payload::Kline(0), &batch, 0, TimeUnit::Microseconds),
+        r#"{"e":"kline","E":1789000000124311,"s":"币安BIDR","k":{"t":1788969600000000,"T":1789055999999999,"s":"币安BIDR","i":"1d","f":1,"L":2,"o":"7285.00","c":"7285.00","h":"7285.00","l":"7285.00","v":"1.00000","n":2,"x":true,"q":"728500.00","V":"0.00000","Q":"0.00","B":"0"}}"#
+    );
+    let reference = ReferencePrice { price: Some(Price(728_512)), time: EVENT };
+    assert_eq!(
+        printed(1, Payload::ReferencePrice(reference), &Batch::default(), 0, TimeUnit::Milliseconds),
+        r#"{"e":"referencePrice","s":"币安BIDR","r":"7285.12","t":1789000000124}"#
+    );
+    let catalogue = catalogue();
+    let rupiah = catalogue.instruments()[1].id;
+    batch.elements.push(crate::topic::Element { instrument: rupiah, time: RECEIVED, index: 0 });
+    let payload = Payload::Array { venue: crate::market::VenueId(0), array: Array::MiniTicker, start: 0, len: 1 };
+    let update = Update { instrument: rupiah, received: RECEIVED, time: EVENT, payload };
+    let mut out = Vec::new();
+    array(&mut out, &update, &batch, &catalogue, TimeUnit::Milliseconds);
+    let text = String::from_utf8(out).unwrap();
+    assert!(
+        text.starts_with(r#"[{"e":"24hrMiniTicker","E":1789000000125,"s":"币安BIDR","c":"86704780000.00","#),
+        "{text}"
+    );
+}
+
 #[test]
 fn mirrors_payloads_are_never_printed() {
     let snapshot = Payload::BookSnapshot { last_id: 1, bids: Span::default(), asks: Span::default(), reset: true };
@@ -253,6 +352,10 @@ fn shutdown_and_wrapper_bytes() {
         out,
         b"\x81\x4c{\"stream\":\"!serverShutdown\",\"data\":{\"e\":\"serverShutdown\",\"E\":1789000000124}}"
     );
+
+    event.clear();
+    server_shutdown(&mut event, EVENT, TimeUnit::Microseconds);
+    assert_eq!(event, br#"{"e":"serverShutdown","E":1789000000124311}"#);
 
     let text = printed(0, trade(), &Batch::default(), 0, TimeUnit::Microseconds);
     let mut raw = Vec::new();

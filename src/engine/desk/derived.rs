@@ -91,6 +91,11 @@ impl Derived {
         self.has_trades
     }
 
+    /// Nothing was known before the first connection after all.
+    pub(in crate::engine) fn forget_history(&mut self, asks_klines: bool) {
+        *self = Self::new(asks_klines);
+    }
+
     pub(super) fn renumbered(&mut self) {
         self.candles.renumbered();
     }
@@ -118,6 +123,7 @@ impl Derived {
 impl Desk {
     pub(super) fn derived_opened(&mut self, now: Nanos, shared: &mut Shared) {
         let phase = self.phase();
+        self.forget_other_decimals(shared);
         let derived = &mut self.derived;
         derived.is_up = true;
         derived.candles.connected(now);
