@@ -17,8 +17,8 @@ use tokio::runtime::{Builder, Runtime};
 use crate::{
     config::{Config, ConfigError, EMBEDDED},
     engine::{self, Engine},
-    intake::{self, Intake, Tap},
-    market::Catalogue,
+    intake::{self, Inbound, Intake, Tap},
+    market::{Catalogue, Series},
     metrics,
     ring::{self, Publisher},
     server::{self, BindError, Server},
@@ -147,7 +147,8 @@ impl App {
         )?;
 
         let feeds = runtime("intake")?;
-        let ingest = Ingest::start(config, plan, interest, publisher, &feeds, None)?;
+        let kept = kept(&catalogue, &store);
+        let ingest = Ingest::start(config, plan, interest, publisher, &feeds, None, kept)?;
         Ok(Self { server, doors, shards, following, keeping, ingest, feeds, exchange, catalogue })
     }
 
@@ -228,7 +229,7 @@ impl App {
 }
 
 impl Ingest {
-    /// Starts the ingest loop, then what feeds it.
+    /// Starts the ingest loop, gives it what was `kept` from before, then starts what feeds it.
     fn start(
         config: &Config,
         plan: Plan,
@@ -236,6 +237,7 @@ impl Ingest {
         publisher: Publisher<Batch>,
         feeds: &Runtime,
         tap: Option<Tap>,
+        kept: impl IntoIterator<Item = Inbound>,
     ) -> Result<Self, StartError> {
         let (up, inbound) = flume::bounded(INBOUND_MAX);
         let (asked, requests) = flume::bounded(REQUESTS_MAX);
@@ -249,6 +251,10 @@ impl Ingest {
             stale_after: Duration::from_millis(config.intake.stale_after_ms),
         });
         let engine = engine::start(engine, inbound).map_err(StartError::system("starting the engine"))?;
+        for kept in kept {
+            // The engine runs already, so that there is room soon; if it ended at once, that is said elsewhere.
+            let _engine_ended = up.send(kept);
+        }
         let intake = intake::start(feeds.handle(), plan.feeds, &plan.catalogue, &config.intake, up, requests, tap);
         Ok(Self { intake, engine })
     }
@@ -267,6 +273,24 @@ impl Ingest {
 pub fn start_exchange(config: &Config, listen: SocketAddr) -> Result<sim::Running, StartError> {
     plan::exchange(config, listen, Vec::new())
 }
+
+/// What the engine needs of the candles kept from before, so that it asks the venue only for what lacks.
+fn kept(catalogue: &Catalogue, store: &Store) -> impl Iterator<Item = Inbound> {
+    let instruments = catalogue.instruments().iter().map(|instrument| instrument.id);
+    instruments.flat_map(move |instrument| {
+        Series::ALL.into_iter().filter_map(move |series| {
+            let most = if series == Series::MINUTE { KEPT_MINUTES } else { KEPT_ROWS };
+            let (decimals, klines) = store.kept(instrument, series, most)?;
+            Some(Inbound::Kept { instrument, decimals, klines })
+        })
+    })
+}
+
+/// The longest rolling window, seven days, and the minute before it.
+const KEPT_MINUTES: usize = 7 * 24 * 60 + 1;
+
+/// One whole answer of REST, and the candle before it.
+const KEPT_ROWS: usize = 1001;
 
 fn runtime(name: &'static str) -> Result<Runtime, StartError> {
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();

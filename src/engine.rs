@@ -3,6 +3,8 @@
 //! [`Engine`] is a function of what it is handed: frames with their receive times and the time of the pass. The thread
 //! around it ([`start`]) owns the clock and the channels. It never blocks on a reader and never touches a socket.
 
+mod arrays;
+mod backfill;
 mod books;
 mod desk;
 mod pulse;
@@ -18,14 +20,18 @@ use std::{
 
 use crate::{
     clock, config,
-    intake::{ConnectionId, Frame, Inbound, Request, Wanted},
-    market::{Catalogue, Events, InstrumentId, Nanos, VenueId},
+    derive::Told,
+    intake::{ConnectionId, Frame, Inbound, Request},
+    market::{AggTrade, Catalogue, Events, InstrumentId, Kline, Nanos, Series, VenueId},
     metrics,
+    normalise::Refusal,
     ring::Publisher,
     topic::{Batch, Interest},
     venue::{AnyDecoder, AnyProtocol, Decode},
 };
 
+use arrays::Arrays;
+use backfill::{Offers, Progress};
 use desk::Desk;
 use pulse::Pulse;
 use schedule::Schedule;
@@ -59,6 +65,7 @@ pub struct Engine {
     events: Events,
     publisher: Publisher<Batch>,
     pulse: Pulse,
+    arrays: Arrays,
 }
 
 /// What every desk of the engine works with during a pass.
@@ -73,6 +80,16 @@ struct Shared {
     metrics: Vec<metrics::Engine>,
     /// Trades that stayed lost since they were last told of in the log, by venue.
     lost: Vec<u64>,
+    /// The highest event time of each venue.
+    clocks: Vec<Nanos>,
+    /// How many times arrays were looked at.
+    array_beat: u64,
+    /// How far the history of each venue is.
+    history: Vec<Progress>,
+    /// Scratch: closed candles, fetched candles and fetched trades on their way to the batch.
+    told: Told,
+    rows: Vec<Kline>,
+    past: Vec<AggTrade>,
 }
 
 impl Engine {
@@ -86,17 +103,31 @@ impl Engine {
             .iter()
             .map(|instrument| {
                 let protocol = &protocols[instrument.venue.0 as usize];
-                let refills = protocol.trades(instrument, 0, 1).is_some();
-                Desk::new(instrument, &protocol.traits(), refills, &settings)
+                let offers = Offers {
+                    klines: protocol.klines(instrument, Series::MINUTE, Nanos(0), 1).is_some(),
+                    trades: protocol.trades(instrument, 0, 1).is_some(),
+                    recent_trades: protocol.recent_trades(instrument).is_some(),
+                    agg_trades: protocol.agg_trades(instrument, None, 1).is_some(),
+                };
+                Desk::new(instrument, &protocol.traits(), offers, &settings)
             })
             .collect::<Vec<_>>();
         let waiting: Vec<_> = catalogue.venues().iter().map(|venue| catalogue.of_venue(venue.id).count()).collect();
+        let metrics: Vec<_> = catalogue.venues().iter().map(|venue| metrics::Engine::of(&venue.name)).collect();
+        let history = metrics.iter().map(|metrics| Progress::new(metrics.history.clone())).collect();
+        let venues = catalogue.venues().len();
         let shared = Shared {
             schedule: Schedule::new(desks.len()),
             watch: Watch::new(desks.len(), stale_after),
             batch: Batch::default(),
-            lost: vec![0; catalogue.venues().len()],
-            metrics: catalogue.venues().iter().map(|venue| metrics::Engine::of(&venue.name)).collect(),
+            lost: vec![0; venues],
+            clocks: vec![Nanos(0); venues],
+            array_beat: 0,
+            history,
+            told: Told::default(),
+            rows: Vec::new(),
+            past: Vec::new(),
+            metrics,
             catalogue,
             interest,
             requests,
@@ -105,16 +136,18 @@ impl Engine {
             metrics.books[0].set(*count as f64);
         }
         let pulse = Pulse::new();
-        Self { shared, decoders, desks, events: Events::default(), publisher, pulse }
+        Self { shared, decoders, desks, events: Events::default(), publisher, pulse, arrays: Arrays::new(venues) }
     }
 
     /// One pass at time `now`: takes in what came, publishes what that and the time bring, as one batch.
     pub fn pass(&mut self, now: Nanos, inbound: impl IntoIterator<Item = Inbound>) {
         for message in inbound {
-            self.take(message);
+            self.take(message, now);
         }
         self.tick(now);
-        self.pulse.beat(now, &mut self.desks, &mut self.shared);
+        if self.pulse.beat(now, &mut self.desks, &mut self.shared) {
+            self.arrays.beat(now, &self.desks, &mut self.shared);
+        }
         if !self.shared.batch.updates.is_empty() {
             self.count_updates();
             self.shared.batch.published = now;
@@ -128,7 +161,7 @@ impl Engine {
         self.shared.schedule.next_due().map_or(pulse, |due| due.min(pulse))
     }
 
-    fn take(&mut self, message: Inbound) {
+    fn take(&mut self, message: Inbound, now: Nanos) {
         match message {
             Inbound::Opened { venue, connection, instruments, received } => {
                 self.shared.watch.opened(connection, &instruments, received);
@@ -149,16 +182,64 @@ impl Engine {
                 }
             }
             Inbound::Snapshot { instrument, levels, body } => self.snapshot(instrument, levels, &body),
-            Inbound::Trades { instrument, body } => self.trades(instrument, &body),
-            Inbound::Refused { instrument, what: Wanted::Trades, for_good, received } => {
-                self.desks[instrument.index()].not_refilled(for_good, received, &mut self.shared);
+            Inbound::Trades { instrument, body } => {
+                if self.decoded(instrument, &body, |decoder, bytes, events| decoder.trades(instrument, bytes, events)) {
+                    let desk = &mut self.desks[instrument.index()];
+                    desk.refilled(&self.events.list, body.received, &mut self.shared);
+                }
             }
-            Inbound::Refused { .. }
-            | Inbound::RecentTrades { .. }
-            | Inbound::AggTrades { .. }
-            | Inbound::Klines { .. }
-            | Inbound::Kept { .. } => {}
+            Inbound::Refused { instrument, what, for_good, received } => {
+                self.desks[instrument.index()].refused(what, for_good, received, &mut self.shared);
+            }
+            Inbound::RecentTrades { instrument, body } => {
+                if self.decoded(instrument, &body, |decoder, bytes, events| decoder.trades(instrument, bytes, events)) {
+                    let desk = &mut self.desks[instrument.index()];
+                    desk.past_trades(&self.events.list, body.received, &mut self.shared);
+                }
+            }
+            Inbound::AggTrades { instrument, from_id, body } => {
+                if self
+                    .decoded(instrument, &body, |decoder, bytes, events| decoder.agg_trades(instrument, bytes, events))
+                {
+                    let (desk, events) = (&mut self.desks[instrument.index()], &self.events.list);
+                    match from_id {
+                        Some(_) => desk.aggregates_refilled(events, body.received, &mut self.shared),
+                        None => desk.past_aggregates(events, body.received, &mut self.shared),
+                    }
+                }
+            }
+            Inbound::Klines { instrument, series, from, body } => {
+                let read = self.decoded(instrument, &body, |decoder, bytes, events| {
+                    decoder.klines(instrument, series, bytes, events)
+                });
+                let desk = &mut self.desks[instrument.index()];
+                if read {
+                    desk.klines(series, from, &self.events.list, body.received, &mut self.shared);
+                } else {
+                    desk.no_klines(series, false, body.received, &mut self.shared);
+                }
+            }
+            Inbound::Kept { instrument, decimals, klines } => {
+                self.desks[instrument.index()].kept(decimals, &klines, now, &mut self.shared);
+            }
         }
+    }
+
+    /// Reads an answer into `self.events`; one that cannot be read is counted.
+    fn decoded(
+        &mut self,
+        instrument: InstrumentId,
+        body: &Frame,
+        read: impl FnOnce(&mut AnyDecoder, &[u8], &mut Events) -> Result<(), Refusal>,
+    ) -> bool {
+        let venue = self.shared.catalogue.instrument(instrument).venue;
+        self.events.clear();
+        let read = read(&mut self.decoders[venue.0 as usize], &body.bytes, &mut self.events);
+        if let Err(refusal) = read {
+            self.shared.refused(venue, refusal, &body.bytes);
+            return false;
+        }
+        true
     }
 
     fn frames(&mut self, venue: VenueId, connection: ConnectionId, frames: &[Frame]) {
@@ -175,6 +256,7 @@ impl Engine {
             count += self.events.list.len();
             for event in &self.events.list {
                 event_time = event.time.or(event_time);
+                self.shared.hear_clock(venue, event.time, frame.received);
                 let desk = &mut self.desks[event.instrument.index()];
                 desk.event(event, &self.events.levels, connection, frame.received, &mut self.shared);
             }
@@ -202,17 +284,6 @@ impl Engine {
         }
     }
 
-    fn trades(&mut self, instrument: InstrumentId, body: &Frame) {
-        let venue = self.shared.catalogue.instrument(instrument).venue;
-        let decoder = &mut self.decoders[venue.0 as usize];
-        self.events.clear();
-        if let Err(refusal) = decoder.trades(instrument, &body.bytes, &mut self.events) {
-            self.shared.refused(venue, refusal, &body.bytes);
-            return;
-        }
-        self.desks[instrument.index()].refilled(&self.events.list, body.received, &mut self.shared);
-    }
-
     fn count_updates(&self) {
         let Shared { batch, metrics, .. } = &self.shared;
         if let [only] = &metrics[..] {
@@ -232,6 +303,14 @@ impl Engine {
 }
 
 impl Shared {
+    /// Follows a venue's clock. A time that is far ahead of ours is somebody's mistake, and would end every candle.
+    fn hear_clock(&mut self, venue: VenueId, time: Option<Nanos>, received: Nanos) {
+        if let Some(time) = time.filter(|time| time.0 <= received.0 + CLOCK_AHEAD_MAX_NS) {
+            let clock = &mut self.clocks[venue.0 as usize];
+            *clock = time.max(*clock);
+        }
+    }
+
     /// Asks intake; a full channel means that intake is gone, and so soon is this engine.
     fn ask(&self, request: Request) {
         if self.requests.try_send(request).is_err() {
@@ -239,7 +318,7 @@ impl Shared {
         }
     }
 
-    fn refused(&self, venue: VenueId, refusal: crate::normalise::Refusal, bytes: &[u8]) {
+    fn refused(&self, venue: VenueId, refusal: Refusal, bytes: &[u8]) {
         let label = refusal.label();
         self.metrics[venue.0 as usize].refused(label);
         let start = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
@@ -293,3 +372,6 @@ const SNAPSHOT_RETRY_MS: u32 = 1_000;
 
 /// Most messages of intake in one pass: ticks are not put off without limit by a flood.
 const PASS_MESSAGES_MAX: usize = 256;
+
+/// A venue's clock was seen 1.3 s ahead of the receiver's.
+const CLOCK_AHEAD_MAX_NS: i64 = 10_000_000_000;

@@ -90,6 +90,9 @@ pub struct Engine {
     pub trades_refilled: Counter,
     pub trades_lost: Counter,
     pub books: [Gauge; 4],
+    pub trades_late: Counter,
+    /// Wanted and pending.
+    pub history: [Gauge; 2],
     venue: String,
 }
 
@@ -112,6 +115,7 @@ pub struct Shard {
     pub bytes: Counter,
     pub writes: Counter,
     pub encoded: Counter,
+    pub conflated: Counter,
     pub queued_bytes: Gauge,
     pub slow_sessions: Gauge,
     pub delivery: Histogram,
@@ -183,6 +187,11 @@ impl Engine {
             trades_refilled: counter!("tickcast_engine_trades_refilled_total", "venue" => name.clone()),
             trades_lost: counter!("tickcast_engine_trades_lost_total", "venue" => name.clone()),
             books,
+            trades_late: counter!("tickcast_engine_trades_late_total", "venue" => name.clone()),
+            history: [
+                gauge!("tickcast_engine_history_wanted", "venue" => name.clone()),
+                gauge!("tickcast_engine_history_pending", "venue" => name.clone()),
+            ],
             venue: name,
         }
     }
@@ -216,6 +225,7 @@ impl Shard {
             bytes: counter!("tickcast_shard_bytes_total", "shard" => shard.clone()),
             writes: counter!("tickcast_shard_writes_total", "shard" => shard.clone()),
             encoded: counter!("tickcast_shard_encoded_total", "shard" => shard.clone()),
+            conflated: counter!("tickcast_shard_conflated_total", "shard" => shard.clone()),
             queued_bytes: gauge!("tickcast_shard_queued_bytes", "shard" => shard.clone()),
             slow_sessions: gauge!("tickcast_shard_slow_sessions", "shard" => shard.clone()),
             delivery: histogram!("tickcast_shard_delivery_seconds", "shard" => shard),
@@ -338,6 +348,10 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_shard_bytes_total", "Bytes written to sessions"),
     ("tickcast_shard_writes_total", "Write calls to sessions"),
     ("tickcast_shard_encoded_total", "Frames encoded, once per shard and form"),
+    (
+        "tickcast_shard_conflated_total",
+        "Frames of states that were dropped because a newer one waited for the same slow session",
+    ),
     ("tickcast_session_closes_total", "Sessions closed, by reason"),
     ("tickcast_server_accepted_total", "Connections accepted"),
     ("tickcast_server_accept_errors_total", "Failed accepts, out of descriptors among them"),
@@ -345,6 +359,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_server_refused_total", "Requests refused at the door, by reason"),
     ("tickcast_server_rest_answers_total", "REST answers, by HTTP status"),
     ("tickcast_server_ws_api_answers_total", "Answers of /ws-api/v3, by the status in them"),
+    ("tickcast_engine_trades_late_total", "Trades that came after their candle was closed and are in none"),
 ];
 
 /// Every gauge with its help text.
@@ -364,6 +379,8 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("tickcast_server_pending", "Connections in the handshake or in REST"),
     ("tickcast_server_ws_api_connections", "Connections at /ws-api/v3"),
     ("tickcast_build_info", "Always 1; the version is the label"),
+    ("tickcast_engine_history_wanted", "Requests for history made or to be made since the start"),
+    ("tickcast_engine_history_pending", "Requests for history that are not answered yet"),
 ];
 
 /// Every histogram with its help text; all are in seconds.

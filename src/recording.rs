@@ -6,6 +6,7 @@
 mod block;
 mod foreign;
 mod kraken_sdk;
+mod plain;
 mod reader;
 mod summary;
 #[cfg(test)]

@@ -23,7 +23,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use disk::{Disk, Trouble};
+use disk::{Disk, Found, Trouble};
 use keep::Keeper;
 use row::Kind;
 use waiting::{Limits, Numbering, Picks, Waiting, Waits};
@@ -84,10 +84,16 @@ impl Store {
     pub fn open(catalogue: Arc<Catalogue>, settings: &config::Store) -> Result<Arc<Self>, StoreError> {
         let path = (!settings.path.is_empty()).then(|| Path::new(&settings.path));
         let (mut disk, mut contents) = open::open(path, &keep::names(&catalogue))?;
-        if disk.file_bytes() > settings.bytes_max {
-            if let Err(trouble) = disk.compact().and_then(|()| disk.bytes()).map(|bytes| contents.bytes = bytes) {
+        let file_bytes = disk.file_bytes();
+        if file_bytes > settings.bytes_max && file_bytes / 3 * 2 > contents.bytes {
+            let compacted = disk.compact().and_then(|()| disk.bytes()).map(|bytes| contents.bytes = bytes);
+            if let Err(trouble) = compacted {
                 tracing::warn!(%trouble, "the history could not be compacted");
             }
+        }
+        if let Some(path) = path {
+            let rows: u64 = contents.extents.values().map(|extent| extent.rows).sum();
+            tracing::info!(path = %path.display(), rows, bytes = contents.bytes, "history is kept in a file");
         }
         let instruments = catalogue.instruments().len();
         let klines = (KLINES_WAITING_TOTAL / instruments.max(1)).clamp(KLINES_WAITING_LEAST, KLINES_WAITING_MOST);
@@ -111,6 +117,26 @@ impl Store {
     pub fn klines(&self, instrument: InstrumentId, series: Series, range: &Range) -> Vec<Kline> {
         let positions = range.from.map_or(i64::MIN, |from| from.0)..=range.to.map_or(i64::MAX, |to| to.0);
         self.rows(instrument, Kind::Klines(series), &positions, range.limit, range.from.is_some())
+    }
+
+    /// The newest closed candles of a series, in the order of time, from before this start, with the decimals that they
+    /// were written with: at a start the venue's list has not been read yet.
+    pub fn kept(&self, instrument: InstrumentId, series: Series, limit: usize) -> Option<(Decimals, Vec<Kline>)> {
+        let (place, all) = ((instrument.index(), Kind::Klines(series)), i64::MIN..=i64::MAX);
+        let read = self.with_disk(|disk| {
+            let Some(written) = disk.newest_written(place.0, place.1)? else { return Ok(None) };
+            let decimals = written.decimals();
+            disk.read(place, &all, limit, false, decimals).map(|rows| Some((decimals, rows)))
+        });
+        let (decimals, rows) = match read? {
+            Ok(kept) => kept?,
+            Err(trouble) => {
+                self.usable::<Kline>(Some(Err(trouble)));
+                return None;
+            }
+        };
+        let klines = self.usable(Some(Ok(rows))).into_iter().map(|(_, kline)| kline).collect();
+        Some((decimals, klines))
     }
 
     /// When the oldest and the newest candle of a series open.
@@ -156,7 +182,7 @@ impl Store {
     }
 
     /// What was read, if it could be.
-    fn usable<R>(&self, read: Option<Result<(Vec<(i64, R)>, u64), Trouble>>) -> Vec<(i64, R)> {
+    fn usable<R>(&self, read: Option<Result<Found<R>, Trouble>>) -> Vec<(i64, R)> {
         match read {
             Some(Ok((rows, left_out))) => {
                 self.metrics.left_out.increment(left_out);

@@ -82,7 +82,7 @@ impl Recorder {
         });
         let writer = writing.map_err(StartError::system("starting the recorder"))?;
         let feeds = runtime("intake")?;
-        let ingest = Ingest::start(&config, plan, interest, publisher, &feeds, Some(tap.clone()))?;
+        let ingest = Ingest::start(&config, plan, interest, publisher, &feeds, Some(tap.clone()), [])?;
         Ok(Self { ingest, feeds, writer, tap, counters, _exchange: exchange })
     }
 

@@ -24,6 +24,11 @@ impl BestGate {
         news
     }
 
+    /// What was let through last.
+    pub fn last(&self) -> Option<Best> {
+        self.last
+    }
+
     /// Starts over: the venue's ids fell.
     pub fn reset(&mut self) {
         self.last = None;

@@ -1,21 +1,28 @@
 //! One instrument in the ingest loop: its gates, its cadences, its last word on each stream.
 
+mod derived;
+mod trades;
+
 use std::time::Duration;
 
 use super::{
     Shared,
-    books::{Books, OTHER_CONNECTION_WAIT},
+    backfill::{Backfill, Offers},
+    books::Books,
     watch::Stream,
 };
 use crate::{
     book::Runs,
     config,
-    derive::{BestGate, Demand, DepthCadence, Identified, Offer, Tick, TradeGate},
-    intake::{ConnectionId, Request},
+    derive::{BestGate, Demand, DepthCadence, Tick, TradeGate},
+    intake::ConnectionId,
     market::{AggTrade, Best, Event, EventKind, Instrument, InstrumentId, Level, Nanos, Trade, VenueId},
     topic::{BookState, Cadence, Channel, Payload, TopicId, Update},
     venue::Traits,
 };
+
+use derived::Derived;
+use trades::Heard;
 
 /// Everything the engine keeps for one instrument.
 #[derive(Debug)]
@@ -29,36 +36,24 @@ pub(super) struct Desk {
     aggregates: TradeGate<Heard<AggTrade>>,
     /// How long trades wait for lost ones that are fetched; `None`: the venue has nothing to fetch.
     refill_wait: Option<Duration>,
+    /// The same of aggregates.
+    aggregates_refill_wait: Option<Duration>,
+    /// The first ids that were published.
+    first_trade: Option<i64>,
+    first_aggregate: Option<i64>,
     /// Aggregates have ids of their own without holes; else `a` is that of the last fill, and skips by nature.
     aggregates_numbered: bool,
-    /// Event times of the newest candle and tickers: a second copy of the feed brings them again.
-    newest: [Nanos; 3],
+    pub(super) derived: Derived,
+    pub(super) backfill: Backfill,
     /// When the last frame that changed the book was received, and the time the venue gave it.
     pub(super) changed: (Nanos, Nanos),
     connections: Vec<ConnectionId>,
 }
 
-/// A trade with the times that its update will carry.
-#[derive(Clone, Copy, Debug)]
-struct Heard<T> {
-    trade: T,
-    time: Nanos,
-    received: Nanos,
-}
-
-impl<T: Identified> Identified for Heard<T> {
-    fn id(&self) -> i64 {
-        self.trade.id()
-    }
-
-    fn time(&self) -> Nanos {
-        self.trade.time()
-    }
-}
-
 impl Desk {
-    pub(super) fn new(instrument: &Instrument, traits: &Traits, refills: bool, settings: &config::Engine) -> Self {
-        let refill_wait = refills.then(|| Duration::from_millis(settings.trade_refill_wait_ms));
+    pub(super) fn new(instrument: &Instrument, traits: &Traits, offers: Offers, settings: &config::Engine) -> Self {
+        let wait = Duration::from_millis(settings.trade_refill_wait_ms);
+        let refill_wait = offers.trades.then_some(wait);
         Self {
             id: instrument.id,
             venue: instrument.venue,
@@ -68,8 +63,12 @@ impl Desk {
             trades: TradeGate::new(refill_wait),
             aggregates: TradeGate::new(None),
             refill_wait,
+            aggregates_refill_wait: offers.agg_trades.then_some(wait),
+            first_trade: None,
+            first_aggregate: None,
             aggregates_numbered: traits.aggregates_numbered,
-            newest: [Nanos::default(); 3],
+            derived: Derived::new(offers.klines),
+            backfill: Backfill::new(offers),
             changed: (Nanos::default(), Nanos::default()),
             connections: Vec::new(),
         }
@@ -79,6 +78,7 @@ impl Desk {
     pub(super) fn opened(&mut self, connection: ConnectionId, now: Nanos, shared: &mut Shared) {
         self.connections.push(connection);
         self.books_opened(now, shared);
+        self.derived_opened(now, shared);
         self.wait_for_other_connections();
     }
 
@@ -101,6 +101,7 @@ impl Desk {
         }
         if self.connections.is_empty() {
             self.books_lost(now, shared);
+            self.derived.disconnected();
         } else {
             self.books_closed(connection, now, shared);
         }
@@ -138,32 +139,12 @@ impl Desk {
                 self.socket_snapshot(&snapshot, levels, connection, time, received, shared);
             }
             EventKind::BookWindow(window) => self.books.set_window(connection, window),
-            EventKind::Kline(kline) => {
-                if self.is_newest(0, time) {
-                    let payload = Payload::Kline(shared.batch.klines.len() as u32);
-                    shared.batch.klines.push(kline);
-                    self.push(payload, time, received, shared);
-                }
-            }
-            EventKind::MiniTicker(ticker) => {
-                if self.is_newest(1, time) {
-                    let payload = Payload::MiniTicker(shared.batch.mini_tickers.len() as u32);
-                    shared.batch.mini_tickers.push(ticker);
-                    self.push(payload, time, received, shared);
-                }
-            }
-            EventKind::Ticker(ticker) => {
-                if self.is_newest(2, time) {
-                    let payload = Payload::Ticker(shared.batch.tickers.len() as u32);
-                    shared.batch.tickers.push(ticker);
-                    self.push(payload, time, received, shared);
-                }
-            }
+            EventKind::Kline(kline) => self.venue_kline(&kline, time, received, shared),
+            EventKind::MiniTicker(ticker) => self.venue_mini_ticker(ticker, time, received, shared),
+            EventKind::Ticker(ticker) => self.venue_ticker(ticker, time, received, shared),
             EventKind::BlockTrade(trade) => self.push(Payload::BlockTrade(trade), time, received, shared),
-            EventKind::AveragePrice(average) => self.push(Payload::AveragePrice(average), time, received, shared),
-            EventKind::ReferencePrice(reference) => {
-                self.push(Payload::ReferencePrice(reference), time, received, shared)
-            }
+            EventKind::AveragePrice(average) => self.venue_average(average, time, received, shared),
+            EventKind::ReferencePrice(reference) => self.venue_reference(reference, time, received, shared),
             // A refusal of something else leaves a book that is in step alone.
             EventKind::Refused if self.books.is_live() => {}
             EventKind::Refused => self.set_state(BookState::Refused, received, shared),
@@ -174,59 +155,7 @@ impl Desk {
     pub(super) fn reset_trades(&mut self) {
         self.trades.reset();
         self.aggregates.reset();
-    }
-
-    /// Takes trades that were fetched to fill a hole.
-    pub(super) fn refilled(&mut self, events: &[Event], received: Nanos, shared: &mut Shared) {
-        for event in events {
-            let EventKind::Trade(trade) = event.kind else { continue };
-            let heard = Heard { trade, time: event.time.unwrap_or(trade.time), received };
-            if self.trades.offer(heard, received) == Offer::Next {
-                shared.metrics[self.venue.0 as usize].trades_refilled.increment(1);
-                self.publish_trade(&heard, shared);
-                self.publish_ready(shared);
-            }
-        }
-        let newest = events.iter().filter_map(|event| match event.kind {
-            EventKind::Trade(trade) => Some(trade.id),
-            _ => None,
-        });
-        // An answer that goes beyond the hole and leaves it open says that there is nothing in it.
-        if newest.max().zip(self.trades.first_held()).is_some_and(|(newest, held)| newest >= held) {
-            self.give_up_trades(received, shared);
-            return;
-        }
-        let missing = self.trades.after_refill(received);
-        self.ask_trades(missing, shared);
-    }
-
-    /// The venue refuses to give the trades that are missing; if `for_good`, it never will.
-    pub(super) fn not_refilled(&mut self, for_good: bool, now: Nanos, shared: &mut Shared) {
-        if for_good {
-            self.refill_wait = None;
-            self.wait_for_other_connections();
-        }
-        self.give_up_trades(now, shared);
-    }
-
-    fn give_up_trades(&mut self, now: Nanos, shared: &mut Shared) {
-        let lost = self.trades.give_up_now(now);
-        self.count_lost("trades", lost, shared);
-        self.publish_ready(shared);
-        let missing = self.trades.after_refill(now);
-        self.ask_trades(missing, shared);
-    }
-
-    /// Gives up holes whose time is over; asks for those behind them.
-    pub(super) fn give_up(&mut self, now: Nanos, shared: &mut Shared) {
-        if self.trades.deadline().is_some_and(|deadline| deadline <= now) {
-            self.give_up_trades(now, shared);
-        }
-        if self.aggregates.deadline().is_some_and(|deadline| deadline <= now) {
-            let lost = self.aggregates.give_up(now);
-            self.count_lost("aggregate trades", lost, shared);
-            self.publish_ready_aggregates(shared);
-        }
+        self.derived.renumbered();
     }
 
     /// Publishes what is due at this cadence.
@@ -288,106 +217,6 @@ impl Desk {
 
     pub(super) fn push(&self, payload: Payload, time: Nanos, received: Nanos, shared: &mut Shared) {
         shared.batch.updates.push(Update { instrument: self.id, received, time, payload });
-    }
-
-    fn trade(&mut self, heard: Heard<Trade>, shared: &mut Shared) {
-        let metrics = &shared.metrics[self.venue.0 as usize];
-        match self.trades.offer(heard, heard.received) {
-            Offer::Next => {
-                self.publish_trade(&heard, shared);
-                self.publish_ready(shared);
-            }
-            Offer::Duplicate => {}
-            Offer::Held { ask } => {
-                metrics.trade_holes.increment(u64::from(ask.is_some()));
-                self.ask_trades(ask, shared);
-            }
-            Offer::Skipped { lost } => {
-                metrics.trade_holes.increment(1);
-                self.count_lost("trades", lost, shared);
-                self.publish_trade(&heard, shared);
-            }
-        }
-    }
-
-    /// Aggregates go out in order, each once; what is missing is waited for only while another connection may bring it.
-    fn aggregate(&mut self, heard: Heard<AggTrade>, shared: &mut Shared) {
-        let metrics = &shared.metrics[self.venue.0 as usize];
-        if self.sums_fills_again(&heard.trade) {
-            return;
-        }
-        match self.aggregates.offer(heard, heard.received) {
-            Offer::Next => {
-                self.publish_aggregate(&heard, shared);
-                self.publish_ready_aggregates(shared);
-            }
-            Offer::Duplicate => {}
-            Offer::Held { ask } => metrics.trade_holes.increment(u64::from(ask.is_some())),
-            Offer::Skipped { lost } => {
-                if self.aggregates_numbered {
-                    metrics.trade_holes.increment(1);
-                    self.count_lost("aggregate trades", lost, shared);
-                }
-                self.publish_aggregate(&heard, shared);
-            }
-        }
-    }
-
-    /// Where we sum the fills of one message ourselves, another connection may have cut its messages otherwise.
-    fn sums_fills_again(&self, trade: &AggTrade) -> bool {
-        !self.aggregates_numbered
-            && self.aggregates.last_id().is_some_and(|last| trade.first_id <= last && trade.last_id > last)
-    }
-
-    /// Two connections are not equally fast: behind a hole that the slower one may fill, a moment is waited.
-    fn wait_for_other_connections(&mut self) {
-        let other = self.has_other_connections().then_some(OTHER_CONNECTION_WAIT);
-        self.trades.wait_for(self.refill_wait.or(other));
-        self.aggregates.wait_for(other.filter(|_| self.aggregates_numbered));
-    }
-
-    fn ask_trades(&self, missing: Option<(i64, u32)>, shared: &Shared) {
-        if let Some((from_id, count)) = missing.filter(|_| self.refill_wait.is_some()) {
-            shared.ask(Request::Trades { instrument: self.id, from_id, count });
-        }
-    }
-
-    fn publish_aggregate(&self, heard: &Heard<AggTrade>, shared: &mut Shared) {
-        self.push(Payload::AggTrade(heard.trade), heard.time, heard.received, shared);
-    }
-
-    fn publish_ready_aggregates(&mut self, shared: &mut Shared) {
-        while let Some(heard) = self.aggregates.ready() {
-            self.publish_aggregate(&heard, shared);
-        }
-    }
-
-    fn publish_trade(&self, heard: &Heard<Trade>, shared: &mut Shared) {
-        self.push(Payload::Trade(heard.trade), heard.time, heard.received, shared);
-    }
-
-    fn publish_ready(&mut self, shared: &mut Shared) {
-        while let Some(heard) = self.trades.ready() {
-            self.publish_trade(&heard, shared);
-        }
-    }
-
-    fn count_lost(&self, what: &str, lost: u64, shared: &mut Shared) {
-        if lost == 0 {
-            return;
-        }
-        let venue = self.venue.0 as usize;
-        shared.metrics[venue].trades_lost.increment(lost);
-        shared.lost[venue] += lost;
-        let symbol = &shared.catalogue.instrument(self.id).symbol;
-        tracing::debug!(%symbol, what, lost, "stayed lost");
-    }
-
-    fn is_newest(&mut self, kind: usize, time: Nanos) -> bool {
-        let newest = &mut self.newest[kind];
-        let is = time > *newest;
-        *newest = time.max(*newest);
-        is
     }
 
     /// Whether a first book is on its way. One that nobody sends (a symbol that is not listed, a venue out of reach) is not.

@@ -23,18 +23,20 @@ impl Pulse {
         self.next_look
     }
 
-    pub(super) fn beat(&mut self, now: Nanos, desks: &mut [Desk], shared: &mut Shared) {
+    /// Does what is due; returns whether it was time for anything.
+    pub(super) fn beat(&mut self, now: Nanos, desks: &mut [Desk], shared: &mut Shared) -> bool {
         if now < self.next_look {
-            return;
+            return false;
         }
         self.next_look = Nanos(now.0 + LOOK_NS);
         for desk in &mut *desks {
             desk.give_up(now, shared);
             desk.ask_if_due(now, shared);
             desk.look_at_interest(shared);
+            desk.derive_due(now, shared);
         }
         if now < self.next_watch {
-            return;
+            return true;
         }
         self.next_watch = Nanos(now.0 + WATCH_NS);
         for connection in shared.watch.stale(now) {
@@ -49,6 +51,7 @@ impl Pulse {
             self.next_report = Nanos(now.0 + REPORT_NS);
             report_lost(shared);
         }
+        true
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::market::{InstrumentId, Kline, Nanos, Series, VenueId};
+use crate::market::{Decimals, InstrumentId, Kline, Nanos, Series, VenueId};
 
 /// One connection to a venue, unique in the life of the process: a successor has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,6 +112,9 @@ pub enum Inbound {
     Kept {
         /// Whose candles.
         instrument: InstrumentId,
+        /// With which decimals they were written. The listing is not known yet: if it says otherwise later on
+        /// ([`Decimals::is_same_scale`]), the candles are of no use.
+        decimals: Decimals,
         /// In order.
         klines: Vec<Kline>,
     },

@@ -37,6 +37,11 @@ pub struct Decimals {
 impl Decimals {
     /// Eight everywhere: what Binance prints for nearly every symbol.
     pub const EIGHT: Self = Self { price: 8, quantity: 8, quote: 8, checksum_price: 8, checksum_quantity: 8 };
+
+    /// Whether mantissas at these decimals mean the same at `other`.
+    pub const fn is_same_scale(self, other: Self) -> bool {
+        self.price == other.price && self.quantity == other.quantity && self.quote == other.quote
+    }
 }
 
 /// Whether an instrument trades, in Binance's words.

@@ -1,4 +1,4 @@
-//! Captures of public projects that have one record a line: hftbacktest, cryptofeed's text, cryptofeed's JSON lines.
+//! Captures that have one record a line: those of hftbacktest, cryptofeed's text and JSON lines, and anybody's (see [`plain`]).
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,12 +9,16 @@ use std::{
 use base64::Engine as _;
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::{Error, Kind, Record};
+use super::{Error, Kind, Record, plain};
 use crate::market::Nanos;
 
 /// Bytes of one line; a REST list of all instruments takes some megabytes.
 const LINE_BYTES_MAX: u64 = 256 << 20;
+
+/// Lines without a time that are held until one has one.
+const UNTIMED_MAX: usize = 10_000;
 
 /// What a file turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub(super) enum Format {
     CryptofeedText,
     /// `{"t":"recv","conn":..,"ts":..,"data":".."}`.
     CryptofeedJson,
+    /// Messages alone, behind a time, or in an envelope.
+    Plain,
 }
 
 /// Finds out by the first bytes (after decompression) what a file is.
@@ -41,16 +47,19 @@ pub(super) fn sniff(start: &[u8]) -> Option<Shape> {
     let text = text.trim_start();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let after = text.as_bytes().get(digits).copied();
-    if text.starts_with("{\"t\":") {
+    let first_key = text.strip_prefix('{').map(str::trim_start);
+    if text.starts_with("{\"t\":\"") {
         Some(Shape::Lines(Format::CryptofeedJson))
-    } else if text.starts_with('{') {
+    } else if first_key.is_some_and(|key| key.starts_with("\"init\"") || key.starts_with("\"updates\"")) {
         Some(Shape::Document)
     } else if (16..=19).contains(&digits) && after == Some(b' ') {
         Some(Shape::Lines(Format::Hftbacktest))
-    } else if (digits == 10 && matches!(after, Some(b'.' | b':')))
+    } else if (digits == 10 && text.find([' ', '\t', ',', ';', '|']).is_some_and(|end| text[..end].ends_with(':')))
         || ["configuration: ", "ws://", "wss://", "http://", "https://"].iter().any(|begin| text.starts_with(begin))
     {
         Some(Shape::Lines(Format::CryptofeedText))
+    } else if plain::begins(text) {
+        Some(Shape::Lines(Format::Plain))
     } else {
         None
     }
@@ -90,6 +99,9 @@ pub(super) struct Lines {
     /// The connection that received lines belong to (text): each opening is a new one. 0 is REST.
     connection: u32,
     torn: u64,
+    /// The newest time of a line (plain), and what came before the first one.
+    now: Option<Nanos>,
+    untimed: Vec<Record>,
 }
 
 impl Lines {
@@ -104,6 +116,8 @@ impl Lines {
             connections: HashMap::new(),
             connection: 0,
             torn: 0,
+            now: None,
+            untimed: Vec::new(),
         }
     }
 
@@ -121,7 +135,8 @@ impl Lines {
             let Some((line, is_whole)) = self.line()? else {
                 // Snapshots of a file without any frame have no symbol; they are left out as torn.
                 self.torn += self.waiting.drain(..).map(|(_, body)| body.len() as u64).sum::<u64>();
-                return Ok(None);
+                self.set_time(Nanos::default());
+                return Ok(self.ready.pop_front());
             };
             if line.is_empty() {
                 continue;
@@ -130,6 +145,7 @@ impl Lines {
                 Format::Hftbacktest => self.hftbacktest(&line),
                 Format::CryptofeedText => self.cryptofeed_text(&line),
                 Format::CryptofeedJson => self.cryptofeed_json(&line),
+                Format::Plain => self.plain(&line),
             };
             match result {
                 Ok(()) => {}
@@ -174,14 +190,61 @@ impl Lines {
             self.name_snapshots();
             return Ok(());
         }
-        let probe: Probe = serde_json::from_slice(&body).map_err(|_| "the text is no JSON")?;
-        let event = probe.data.unwrap_or_default();
+        serde_json::from_slice::<&RawValue>(&body).map_err(|_| "the text is no JSON")?;
+        self.note_ids(&body);
+        self.ready.push_back(Record { time, connection: 1, kind: Kind::Received, bytes: body });
+        Ok(())
+    }
+
+    fn plain(&mut self, line: &[u8]) -> Result<(), &'static str> {
+        let line = plain::read(line)?;
+        // Without a time of its own a message has the venue's, and no earlier one than those before it.
+        let event_time = || plain::event_time(&line.bytes).max(self.now);
+        if let Some(time) = line.received.or_else(event_time) {
+            self.set_time(time);
+        }
+        let (time, kind, bytes) = (self.now.unwrap_or_default(), line.kind, line.bytes);
+        if kind == Kind::Received {
+            self.note_ids(&bytes);
+            if bytes.starts_with(b"{\"lastUpdateId\"") {
+                self.waiting.push((time, bytes));
+                self.name_snapshots();
+                return Ok(());
+            }
+        }
+        let connection = u32::from(!matches!(kind, Kind::Response { .. }));
+        let record = Record { time, connection, kind, bytes };
+        if self.now.is_some() {
+            self.ready.push_back(record);
+        } else {
+            self.untimed.push(record);
+            if self.untimed.len() == UNTIMED_MAX {
+                self.set_time(Nanos::default());
+            }
+        }
+        Ok(())
+    }
+
+    /// What has no time and comes before all that have one has that of the first.
+    fn set_time(&mut self, time: Nanos) {
+        self.now = Some(time);
+        let untimed = self.untimed.drain(..).map(|record| Record { time, ..record });
+        self.ready.extend(untimed);
+        for waiting in &mut self.waiting {
+            if waiting.0 == Nanos::default() {
+                waiting.0 = time;
+            }
+        }
+    }
+
+    /// Remembers the newest update id of each symbol; messages of other shapes have none.
+    fn note_ids(&mut self, message: &[u8]) {
+        let probe: Probe<'_> = serde_json::from_slice(message).unwrap_or_default();
+        let event = probe.data.unwrap_or(Event { s: probe.s, u: probe.u, last_update_id: None });
         if let (Some(symbol), Some(id)) = (event.s, event.u) {
             self.last_ids.insert(symbol.to_owned(), id);
             self.name_snapshots();
         }
-        self.ready.push_back(Record { time, connection: 1, kind: Kind::Received, bytes: body });
-        Ok(())
     }
 
     /// Gives each waiting snapshot the symbol whose ids are the nearest: it stands bare in the file.
@@ -195,7 +258,9 @@ impl Lines {
             };
             let url = format!("https://api.binance.com/api/v3/depth?symbol={symbol}&limit=1000");
             let kind = Kind::Response { url: url.into(), status: 200 };
-            self.ready.push_back(Record { time, connection: 0, kind, bytes });
+            let record = Record { time, connection: 0, kind, bytes };
+            // Its time is still to come.
+            if time == Nanos::default() { self.untimed.push(record) } else { self.ready.push_back(record) }
         }
     }
 
@@ -264,6 +329,10 @@ impl Lines {
 struct Probe<'a> {
     #[serde(borrow)]
     data: Option<Event<'a>>,
+    #[serde(borrow)]
+    s: Option<&'a str>,
+    #[serde(default, deserialize_with = "integer")]
+    u: Option<i64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -286,7 +355,7 @@ struct JsonLine<'a> {
     t: String,
     conn: Option<String>,
     #[serde(borrow)]
-    ts: Option<&'a serde_json::value::RawValue>,
+    ts: Option<&'a RawValue>,
     url: Option<String>,
     addr: Option<String>,
     data: Option<String>,
@@ -376,6 +445,11 @@ mod tests {
         assert_eq!(sniff(b"1633998512.0633569: {}"), Some(Shape::Lines(Format::CryptofeedText)));
         assert_eq!(sniff(b"{\"t\":\"header\"}"), Some(Shape::Lines(Format::CryptofeedJson)));
         assert_eq!(sniff(b"{\n  \"init\": {}}"), Some(Shape::Document));
+        assert_eq!(sniff(b"{\"stream\":\"x@trade\",\"data\":{}}\n"), Some(Shape::Lines(Format::Plain)));
+        assert_eq!(sniff(b"{\"t\":1789000000123,\"msg\":{}}\n"), Some(Shape::Lines(Format::Plain)));
+        assert_eq!(sniff(b"1789000000123 {}"), Some(Shape::Lines(Format::Plain)));
+        assert_eq!(sniff(b"1789000000.123,{}"), Some(Shape::Lines(Format::Plain)));
+        assert_eq!(sniff(b"2026-09-10T00:26:40Z {}"), Some(Shape::Lines(Format::Plain)));
         assert_eq!(sniff(b"PNG"), None);
         assert_eq!(sniff(b""), None);
     }

@@ -58,7 +58,7 @@ fn compact(json: &str) -> String {
 }
 
 /// The venue's time of a message: the timestamp of v2, or that of v1's last level.
-fn time_of(message: &str) -> Option<Nanos> {
+pub(super) fn time_of(message: &str) -> Option<Nanos> {
     let after = |key: &str| message.rfind(key).map(|at| &message[at + key.len()..]);
     if let Some(text) = after("\"timestamp\":\"") {
         return rfc3339(text.split('"').next()?);
@@ -72,7 +72,7 @@ fn time_of(message: &str) -> Option<Nanos> {
 }
 
 /// `2023-07-30T15:29:58.343415Z`, with 0 to 9 decimals.
-fn rfc3339(text: &str) -> Option<Nanos> {
+pub(super) fn rfc3339(text: &str) -> Option<Nanos> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);

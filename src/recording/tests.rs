@@ -197,3 +197,40 @@ fn several_files_are_one_recording_in_order_of_time() {
     assert_eq!(order, [(1, 1), (2, 3), (3, 3), (4, 1), (3, 1), (5, 3)]);
     assert_eq!(recording.summary().received, 6);
 }
+
+#[test]
+fn lines_that_anybody_may_have_written_are_a_recording() {
+    let scratch = Scratch::new();
+    let lines = concat!(
+        // Nothing says when these two came.
+        "{\"lastUpdateId\":90,\"bids\":[],\"asks\":[]}\n",
+        "{\"u\":85,\"s\":\"AAAUSDT\",\"b\":\"1\",\"B\":\"1\",\"a\":\"2\",\"A\":\"1\"}\n",
+        "{\"stream\":\"aaausdt@depth@100ms\",\"data\":{\"e\":\"depthUpdate\",\"E\":1700000000100,\"s\":\"AAAUSDT\",\"U\":80,\"u\":95}}\n",
+        "\n",
+        // A list, and an earlier time than the one before.
+        "{\"stream\":\"!miniTicker@arr\",\"data\":[{\"e\":\"24hrMiniTicker\",\"E\":1}]}\n",
+        "{\"e\":\"trade\",\"E\":1700000000050,\"s\":\"AAAUSDT\"}\n",
+        "{\"ts\":1700000000.2,\"msg\":\"{\\\"e\\\":\\\"aggTrade\\\"}\"}\n",
+        "1700000000300 {\"result\":null,\"id\":1}\n",
+        "{\"stream\":\"aaaus",
+    );
+    fs::write(&scratch.0, lines).expect("written");
+    let (records, torn) = read(&scratch.0);
+    assert_eq!(torn, 16);
+    let times: Vec<_> = records.iter().map(|record| record.time.millis() - 1_700_000_000_000).collect();
+    assert_eq!(times, [100, 100, 100, 100, 100, 200, 300]);
+    let named = records.iter().find_map(|record| match &record.kind {
+        Kind::Response { url, status: 200 } => Some(url.to_string()),
+        _ => None,
+    });
+    assert!(named.is_some_and(|url| url.contains("symbol=AAAUSDT&")));
+    assert_eq!(&records[5].bytes[..], br#"{"e":"aggTrade"}"#);
+
+    // Not one time in all of it.
+    fs::write(&scratch.0, "{\"u\":1,\"s\":\"A\"}\n{\"u\":2,\"s\":\"A\"}\n").expect("written");
+    let (records, _) = read(&scratch.0);
+    assert_eq!(records.iter().map(|record| record.time.0).collect::<Vec<_>>(), [0, 0]);
+    fs::write(&scratch.0, "{\"u\":1,\"s\":\"A\"}\nhello world\n{\"u\":2}\n").expect("written");
+    let error = Reader::open(&scratch.0).expect("lines").find_map(Result::err).expect("a broken line").to_string();
+    assert!(error.contains("line 2") && error.contains("neither with a time"), "{error}");
+}

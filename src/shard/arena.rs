@@ -1,6 +1,7 @@
 //! The bytes of one pass, made once, and who gets which of them.
 
 use super::table::Member;
+use crate::{session::Form, topic::TopicId};
 
 /// Bytes after which a pass is flushed before it goes on: an arena stays in the cache's reach and within 32 bits.
 const ARENA_BYTES_MAX: usize = 4 << 20;
@@ -16,6 +17,8 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     bytes: Vec<u8>,
+    /// Which of the frames are states, in order: read only for sessions that are slow.
+    states: Vec<StateFrame>,
     ranges: Vec<Range>,
     /// By session.
     queues: Vec<Queue>,
@@ -58,6 +61,17 @@ pub(super) struct Made {
     end: u32,
 }
 
+/// What a newer frame takes the place of, if it has not gone yet.
+pub(super) type StateKey = (TopicId, Form);
+
+/// A frame that is worth nothing once a newer one of its key is there.
+#[derive(Clone, Copy, Debug)]
+struct StateFrame {
+    start: u32,
+    end: u32,
+    key: StateKey,
+}
+
 /// The list of one session, taken out by [`Arena::take`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending(u32);
@@ -68,6 +82,30 @@ pub(super) struct Part<'a> {
     /// Whole frames.
     pub(super) bytes: &'a [u8],
     pub(super) class: Class,
+    /// Where they lie in the arena.
+    start: u32,
+    /// Those of the whole pass.
+    states: &'a [StateFrame],
+}
+
+impl<'a> Part<'a> {
+    /// Frames that lie in no arena.
+    pub(super) fn alone(bytes: &'a [u8], class: Class) -> Self {
+        Self { bytes, class, start: 0, states: &[] }
+    }
+
+    /// What is left behind the first `count` bytes.
+    pub(super) fn behind(self, count: usize) -> Self {
+        Self { bytes: &self.bytes[count..], start: self.start + count as u32, ..self }
+    }
+
+    /// The states in it: where each frame begins, how long it is and its key.
+    pub(super) fn states(self) -> impl Iterator<Item = (usize, usize, StateKey)> + 'a {
+        let (start, end) = (self.start, self.start + self.bytes.len() as u32);
+        let first = self.states.partition_point(|state| state.start < start);
+        let within = self.states[first..].iter().take_while(move |state| state.start < end);
+        within.map(move |state| ((state.start - start) as usize, (state.end - state.start) as usize, state.key))
+    }
 }
 
 impl Arena {
@@ -83,6 +121,11 @@ impl Arena {
         let start = self.bytes.len() as u32;
         write(&mut self.bytes);
         Made { start, end: self.bytes.len() as u32 }
+    }
+
+    /// Says that `made`, the newest there is, is one frame of a state.
+    pub(super) fn mark(&mut self, made: Made, key: StateKey) {
+        self.states.push(StateFrame { start: made.start, end: made.end, key });
     }
 
     /// Puts `made` behind what is pending for each of `members`.
@@ -151,7 +194,8 @@ impl Arena {
         std::iter::from_fn(move || {
             let range = self.ranges.get(next as usize)?;
             next = range.next;
-            Some(Part { bytes: &self.bytes[range.start as usize..range.end as usize], class: range.class })
+            let bytes = &self.bytes[range.start as usize..range.end as usize];
+            Some(Part { bytes, class: range.class, start: range.start, states: &self.states })
         })
     }
 
@@ -161,6 +205,8 @@ impl Arena {
         self.touched = touched;
         self.ranges.clear();
         self.ranges.shrink_to(2 * RANGES_MAX);
+        self.states.clear();
+        self.states.shrink_to(RANGES_MAX);
         self.bytes.clear();
         self.bytes.shrink_to(2 * ARENA_BYTES_MAX);
         self.is_urgent = false;

@@ -222,6 +222,9 @@ impl Driver {
             self.metrics.writes.increment(tally.writes);
             self.metrics.bytes.increment(tally.bytes);
         }
+        if tally.conflated > 0 {
+            self.metrics.conflated.increment(tally.conflated);
+        }
         if let Some(received) = tally.received.filter(|_| tally.writes > 0) {
             self.metrics.delivery.record(clock::now().since(received).as_secs_f64());
         }

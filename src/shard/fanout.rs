@@ -74,6 +74,8 @@ pub struct Tally {
     pub writes: u64,
     /// Frames made.
     pub encoded: u64,
+    /// Frames of states that were dropped for newer ones.
+    pub conflated: u64,
     /// Sessions that are gone.
     pub ended: u64,
     /// When the cause of the first update of this pass was received.

@@ -1,14 +1,26 @@
 //! What waits for a slow session: bounded, in whole frames, freed as soon as it is empty.
 
-use std::io::{self, ErrorKind, Write};
+use std::{
+    collections::HashSet,
+    io::{self, ErrorKind, Write},
+};
 
-use super::arena::{Class, Part};
+use super::{
+    Tally,
+    arena::{Class, Part, StateKey},
+};
 use crate::encode::frame;
 
 /// Bytes sent from the front after which the rest is moved there.
 const SENT_BYTES_MAX: usize = 64 << 10;
 
+/// Waiting bytes from which stale states are dropped, although the socket takes nothing yet.
+const CONFLATED_BYTES_MIN: usize = 16 << 10;
+
 /// The frames that one socket did not take. A frame that was begun is finished first; then control frames go, then data.
+///
+/// Of each state only the newest frame is ever sent: older ones that wait are dropped when the socket takes bytes again,
+/// when they have become many, and before a frame is refused.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     data: Vec<u8>,
@@ -16,8 +28,24 @@ pub(super) struct Outbox {
     data_from: usize,
     /// How many bytes there belong to a frame that is partly sent.
     begun: usize,
+    /// Frames of states in the data, in order; some may have gone already.
+    states: Vec<State>,
+    /// Some came since stale ones were last looked for.
+    has_new_states: bool,
+    /// Waiting data at which to look again.
+    conflate_at: usize,
+    conflated: u64,
     control: Vec<u8>,
     control_from: usize,
+}
+
+/// A frame in the data that a newer one replaces.
+#[derive(Debug)]
+struct State {
+    at: usize,
+    length: usize,
+    key: StateKey,
+    is_stale: bool,
 }
 
 /// The outbox would exceed its limit.
@@ -40,7 +68,7 @@ impl Outbox {
                 let begun = begun(part.bytes, skipped);
                 self.begun += begun;
                 self.data.extend_from_slice(&part.bytes[skipped..skipped + begun]);
-                rest.bytes = &part.bytes[skipped + begun..];
+                rest = part.behind(skipped + begun);
             }
             self.push(rest, bytes_max)?;
         }
@@ -52,14 +80,68 @@ impl Outbox {
     pub(super) fn push(&mut self, part: Part<'_>, bytes_max: usize) -> Result<(), Full> {
         if part.class == Class::Last {
             self.data.truncate(self.data_from + self.begun);
+            self.states.clear();
         } else if self.len() + part.bytes.len() > bytes_max {
-            return Err(Full);
+            self.conflate(part.states().map(|(_, _, key)| key).collect());
+            if self.len() + part.bytes.len() > bytes_max {
+                return Err(Full);
+            }
         }
         match part.class {
-            Class::Data => self.data.extend_from_slice(part.bytes),
+            Class::Data => self.push_data(part),
             Class::Control | Class::Last => self.control.extend_from_slice(part.bytes),
         }
         Ok(())
+    }
+
+    fn push_data(&mut self, part: Part<'_>) {
+        let base = self.data.len();
+        self.data.extend_from_slice(part.bytes);
+        let before = self.states.len();
+        let states = part.states().map(|(at, length, key)| State { at: base + at, length, key, is_stale: false });
+        self.states.extend(states);
+        self.has_new_states |= self.states.len() > before;
+        if self.data.len() - self.data_from >= self.conflate_at.max(CONFLATED_BYTES_MIN) {
+            self.conflate(HashSet::new());
+            // Twice what is left: looking costs no more than copying did.
+            self.conflate_at = 2 * (self.data.len() - self.data_from);
+        }
+    }
+
+    /// Drops frames of states that were not begun and of which a newer one waits, or is one of `newer`.
+    fn conflate(&mut self, mut newer: HashSet<StateKey>) {
+        if !self.has_new_states && newer.is_empty() {
+            return;
+        }
+        self.has_new_states = false;
+        let Self { data, states, .. } = self;
+        let unsent = self.data_from + self.begun;
+        for state in states.iter_mut().rev().take_while(|state| state.at >= unsent) {
+            state.is_stale = !newer.insert(state.key);
+        }
+        let (mut from, mut to) = (unsent, unsent);
+        states.retain_mut(|state| {
+            if state.at < unsent {
+                return false;
+            }
+            // What lies before it moves up to what is kept already.
+            data.copy_within(from..state.at, to);
+            to += state.at - from;
+            from = state.at;
+            state.at = to;
+            if state.is_stale {
+                from += state.length;
+                self.conflated += 1;
+            }
+            !state.is_stale
+        });
+        data.copy_within(from.., to);
+        data.truncate(data.len() - (from - to));
+    }
+
+    /// How many frames were dropped since the last call.
+    pub(super) fn take_conflated(&mut self) -> u64 {
+        std::mem::take(&mut self.conflated)
     }
 
     /// How many bytes wait.
@@ -71,7 +153,9 @@ impl Outbox {
     ///
     /// # Errors
     /// The socket's.
-    pub(super) fn drain(&mut self, wire: &mut impl Write, writes: &mut u64) -> io::Result<bool> {
+    pub(super) fn drain(&mut self, wire: &mut impl Write, tally: &mut Tally) -> io::Result<bool> {
+        self.conflate(HashSet::new());
+        tally.conflated += self.take_conflated();
         loop {
             let is_control = self.begun == 0 && self.control_from < self.control.len();
             let bytes = if is_control {
@@ -85,7 +169,7 @@ impl Outbox {
             if bytes.is_empty() {
                 return Ok(true);
             }
-            *writes += 1;
+            tally.writes += 1;
             let sent = match wire.write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(sent) => sent,
@@ -93,6 +177,7 @@ impl Outbox {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
+            tally.bytes += sent as u64;
             if is_control {
                 self.sent_control(sent);
             } else {
@@ -118,6 +203,13 @@ impl Outbox {
         self.data_from += sent;
         if self.data_from >= SENT_BYTES_MAX && self.data_from * 2 >= self.data.len() {
             self.data.drain(..self.data_from);
+            self.states.retain_mut(|state| match state.at.checked_sub(self.data_from) {
+                Some(at) => {
+                    state.at = at;
+                    true
+                }
+                None => false,
+            });
             self.data_from = 0;
         }
     }
@@ -173,11 +265,11 @@ mod tests {
     }
 
     fn data(bytes: &[u8]) -> Part<'_> {
-        Part { bytes, class: Class::Data }
+        Part::alone(bytes, Class::Data)
     }
 
     fn control(bytes: &[u8]) -> Part<'_> {
-        Part { bytes, class: Class::Control }
+        Part::alone(bytes, Class::Control)
     }
 
     #[test]
@@ -191,7 +283,7 @@ mod tests {
                 outbox.push(control(&ping()), 1000).unwrap();
                 assert_eq!(outbox.len(), sent_whole.len() - sent + 3);
                 let mut wire = Narrow { taken: sent_whole[..sent].to_vec(), room: usize::MAX, most };
-                assert!(outbox.drain(&mut wire, &mut 0).unwrap());
+                assert!(outbox.drain(&mut wire, &mut Tally::default()).unwrap());
                 assert_eq!(outbox.len(), 0);
                 // The ping stands at the first border at or after `sent`.
                 let border =
@@ -210,7 +302,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(3);
         let mut wire = Narrow { taken: Vec::new(), room: 0, most: usize::MAX };
         let mut pings = 0;
-        while !outbox.drain(&mut wire, &mut 0).unwrap() {
+        while !outbox.drain(&mut wire, &mut Tally::default()).unwrap() {
             wire.room = random.usize(1..5000);
             if random.u8(0..4) == 0 {
                 outbox.push(control(&ping()), usize::MAX).unwrap();
@@ -238,9 +330,9 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.begin([data(&[&a[..], &b].concat())].into_iter(), 2, 10).unwrap();
         assert_eq!(outbox.push(data(&b), 10), Err(Full));
-        outbox.push(Part { bytes: &ping(), class: Class::Last }, 10).unwrap();
+        outbox.push(Part::alone(&ping(), Class::Last), 10).unwrap();
         let mut wire = Narrow { taken: a[..2].to_vec(), room: usize::MAX, most: usize::MAX };
-        assert!(outbox.drain(&mut wire, &mut 0).unwrap());
+        assert!(outbox.drain(&mut wire, &mut Tally::default()).unwrap());
         assert_eq!(wire.taken, [&a[..], &ping()].concat());
     }
 }

@@ -52,6 +52,9 @@ pub struct Settings {
     /// Where update, trade and aggregate ids begin. `None`: [`Nanos::as_id`] of the start, so that they do not fall over
     /// a restart.
     pub first_update_id: Option<i64>,
+    /// Messages per second that a client may send, with half as many again at once; one more and it is closed with 1008
+    /// `Too many requests`. `None`: no limit.
+    pub messages_per_second: Option<u32>,
 }
 
 impl Default for Settings {
@@ -63,6 +66,7 @@ impl Default for Settings {
             symbols: Vec::new(),
             faults: Faults::default(),
             first_update_id: None,
+            messages_per_second: Some(5),
         }
     }
 }
@@ -78,6 +82,8 @@ pub struct Counters {
     pub requests: u64,
     /// Connections cut because their client did not keep up.
     pub slow: u64,
+    /// Messages for which a connection was closed, as they were too many.
+    pub flooding: u64,
     /// Faults that have happened; what is only armed does not count yet.
     pub faults: BTreeMap<Fault, u64>,
 }
@@ -104,7 +110,7 @@ pub fn start(settings: &Settings) -> io::Result<Running> {
     }
     let first_id = settings.first_update_id.unwrap_or(now.as_id());
     let market = Market::new(settings.seed, settings.rate, symbols, first_id, now);
-    let floor = Floor::new(market, Plan::new(settings.seed, settings.faults, now));
+    let floor = Floor::new(market, Plan::new(settings.seed, settings.faults, now), settings.messages_per_second);
     let shared = Arc::new(Shared { floor: Mutex::new(floor), weight: Mutex::default() });
     let door = Door::open(settings.listen, "sim", Arc::clone(&shared))?;
     Ok(Running { door, shared })
@@ -167,6 +173,7 @@ impl Running {
             frames: tally.frames,
             requests: tally.requests,
             slow: tally.slow,
+            flooding: tally.flooding,
             faults: floor.plan.counts(),
         }
     }
@@ -203,7 +210,7 @@ impl Exchange for Shared {
     }
 
     async fn talk(self: Arc<Self>, control: Control, mut socket: Socket) {
-        let ticket = self.floor().join(control);
+        let ticket = self.floor().join(control, clock::now());
         let (id, frames, is_cut) = ticket;
         tokio::select! {
             _ = is_cut => {}
@@ -240,10 +247,14 @@ async fn converse(
         tokio::select! {
             message = socket.next() => match message {
                 Some(message) => match message? {
-                    Message::Text(text) => shared.floor().message(id, &text),
                     Message::Close(_) => return Ok(()),
-                    // Pings are answered by the socket itself; binary messages mean nothing here.
-                    _ => {}
+                    message => {
+                        let mut floor = shared.floor();
+                        // Pings are answered by the socket itself; binary messages mean nothing here.
+                        if floor.hear(id, clock::now()) && let Message::Text(text) = &message {
+                            floor.message(id, text);
+                        }
+                    }
                 },
                 None => return Ok(()),
             },

@@ -50,6 +50,7 @@ pub(super) struct Floor {
     prints: Vec<Print>,
     /// Connections that were told of a shutdown, and when they are closed.
     closing: Option<(Nanos, Vec<u64>)>,
+    messages_per_second: Option<u32>,
 }
 
 /// What happened so far, apart from faults.
@@ -59,6 +60,31 @@ pub(super) struct Tally {
     pub(super) frames: u64,
     pub(super) requests: u64,
     pub(super) slow: u64,
+    pub(super) flooding: u64,
+}
+
+/// How many messages a client may send (binance.md section 7): so many a second, and half as many again at once.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    per_second: i64,
+    /// Nanoseconds of the allowance that are not used up: a message costs its share of a second.
+    saved: i64,
+    at: Nanos,
+}
+
+impl Allowance {
+    fn new(per_second: u32, now: Nanos) -> Self {
+        let per_second = i64::from(per_second.max(1));
+        Self { per_second, saved: 1_500_000_000, at: now }
+    }
+
+    /// Takes a message; `false` if it is one too many.
+    fn take(&mut self, now: Nanos) -> bool {
+        self.saved = self.saved.saturating_add((now.0 - self.at.0).max(0)).min(1_500_000_000);
+        self.at = self.at.max(now);
+        self.saved -= 1_000_000_000 / self.per_second;
+        self.saved >= 0
+    }
 }
 
 /// What the task of a connection gets: its number, what to send, and a promise that breaks when it has to go at once.
@@ -73,6 +99,8 @@ struct Connection {
     stall: Option<Stall>,
     /// A frame that is sent after the next one of its topic.
     held: Option<(Topic, Message, Nanos)>,
+    /// `None`: it may send what it likes.
+    allowance: Option<Allowance>,
 }
 
 #[derive(Debug)]
@@ -90,7 +118,7 @@ struct Subscription {
 }
 
 impl Floor {
-    pub(super) fn new(market: Market, plan: Plan) -> Self {
+    pub(super) fn new(market: Market, plan: Plan, messages_per_second: Option<u32>) -> Self {
         let names = market.symbols().iter().enumerate();
         let by_name = names.map(|(index, symbol)| (symbol.name.to_ascii_lowercase(), index as u32)).collect();
         Self {
@@ -103,6 +131,7 @@ impl Floor {
             next_connection: 0,
             prints: Vec::new(),
             closing: None,
+            messages_per_second,
         }
     }
 
@@ -146,14 +175,15 @@ impl Floor {
     }
 
     /// A new connection.
-    pub(super) fn join(&mut self, control: Control) -> Ticket {
+    pub(super) fn join(&mut self, control: Control, now: Nanos) -> Ticket {
         let (outbox, frames) = mpsc::channel(OUTBOX_FRAMES_MAX);
         let (cut, is_cut) = oneshot::channel();
         let id = self.next_connection;
         self.next_connection += 1;
         self.tally.connections += 1;
         let names = control.names.clone();
-        self.connections.insert(id, Connection { control, outbox, _cut: cut, stall: None, held: None });
+        let allowance = self.messages_per_second.map(|per_second| Allowance::new(per_second, now));
+        self.connections.insert(id, Connection { control, outbox, _cut: cut, stall: None, held: None, allowance });
         self.subscribe(id, &names);
         (id, frames, is_cut)
     }
@@ -163,6 +193,17 @@ impl Floor {
         if let Some(connection) = self.connections.remove(&id) {
             self.unsubscribe(id, &connection.control.names);
         }
+    }
+
+    /// A client sent something, be it a ping; `false` if it is closed for sending too much.
+    pub(super) fn hear(&mut self, id: u64, now: Nanos) -> bool {
+        let allowance = self.connections.get_mut(&id).and_then(|connection| connection.allowance.as_mut());
+        let is_fine = allowance.is_none_or(|allowance| allowance.take(now));
+        if !is_fine {
+            self.tally.flooding += 1;
+            self.push(id, close_message(CloseCode::Policy, "Too many requests"));
+        }
+        is_fine
     }
 
     /// Takes in a client's message and queues the reply.
@@ -417,4 +458,20 @@ fn suits_frame(fault: Fault, channel: Channel) -> bool {
 
 fn close_message(code: CloseCode, reason: &'static str) -> Message {
     Message::Close(Some(CloseFrame { code, reason: reason.into() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_may_send_five_messages_a_second_and_a_burst_of_seven() {
+        let mut allowance = Allowance::new(5, Nanos(0));
+        assert_eq!((0..9).filter(|_| allowance.take(Nanos(0))).count(), 7);
+        let mut allowance = Allowance::new(5, Nanos(0));
+        assert!((0..1_000).all(|index| allowance.take(Nanos(index * 200_000_000))));
+        let mut allowance = Allowance::new(5, Nanos(0));
+        let taken = (0..1_000).take_while(|index| allowance.take(Nanos(index * 150_000_000))).count();
+        assert!((20..40).contains(&taken), "{taken}");
+    }
 }

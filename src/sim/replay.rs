@@ -11,6 +11,9 @@
 //! place applied: what the exchange would have said then. Kraken: books come over the socket; a symbol that is
 //! subscribed to again gets the next recorded snapshot, or, if there is none, one made of what was sent so far.
 //!
+//! **Other REST requests** of Binance get the answer that an equal request got in the recording. Without one, trades and
+//! aggregates are made of what was sent so far; everything else is a path that does not exist.
+//!
 //! After the last frame connections stay open and silent.
 
 mod binance;
@@ -201,6 +204,8 @@ fn dialect_of(record: &Record) -> Option<Result<Dialect, &'static str>> {
             Some(Ok(Dialect::Binance))
         }
         Kind::Received if record.bytes.starts_with(b"{\"stream\":") => Some(Ok(Dialect::Binance)),
+        // An array of tickers; Kraken v1 begins its arrays with a number.
+        Kind::Received if record.bytes.starts_with(b"[{") => Some(Ok(Dialect::Binance)),
         Kind::Received if record.bytes.starts_with(b"[") => {
             Some(Err("a recording of Kraken v1 can be read but not served; v2 can"))
         }
@@ -210,9 +215,10 @@ fn dialect_of(record: &Record) -> Option<Result<Dialect, &'static str>> {
             {
                 Some(Ok(Dialect::Kraken))
             }
-            Some("trade" | "aggTrade" | "depthUpdate" | "kline" | "24hrTicker" | "24hrMiniTicker") => {
-                Some(Ok(Dialect::Binance))
-            }
+            Some(
+                "trade" | "aggTrade" | "depthUpdate" | "kline" | "24hrTicker" | "24hrMiniTicker" | "1hTicker"
+                | "4hTicker" | "1dTicker" | "avgPrice" | "referencePrice" | "blockTrade",
+            ) => Some(Ok(Dialect::Binance)),
             _ => None,
         },
         _ => None,

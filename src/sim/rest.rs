@@ -24,34 +24,56 @@ const WEIGHT_PER_MINUTE: u32 = 6_000;
 pub(super) struct Weight {
     minute: i64,
     used: u32,
+    /// Requests of this minute that were refused.
+    refused: u32,
+    banned_until: Option<Nanos>,
 }
 
+/// Refused requests in a minute after which nothing is answered any more.
+const REFUSED_MAX: u32 = 100;
+/// For so long: Binance's shortest ban.
+const BAN_MS: i64 = 120_000;
+
 impl Weight {
-    /// Counts a request; `Err` has the seconds until the minute is over.
-    fn add(&mut self, weight: u32, now: Nanos) -> Result<u32, u32> {
+    /// Counts a request; `Err` has the refusal.
+    fn add(&mut self, weight: u32, now: Nanos) -> Result<u32, Answer> {
         let minute = now.millis().div_euclid(60_000);
         if minute != self.minute {
-            *self = Self { minute, used: 0 };
+            *self = Self { minute, banned_until: self.banned_until.filter(|until| now < *until), ..Self::default() };
         }
         self.used = self.used.saturating_add(weight);
-        if self.used <= WEIGHT_PER_MINUTE {
+        if self.used <= WEIGHT_PER_MINUTE && self.banned_until.is_none() {
             return Ok(self.used);
         }
-        Err(60 - (now.millis().rem_euclid(60_000) / 1_000) as u32)
+        self.refused += 1;
+        if self.refused > REFUSED_MAX && self.banned_until.is_none() {
+            self.banned_until = Some(Nanos(now.0 + BAN_MS * 1_000_000));
+        }
+        let Some(until) = self.banned_until else {
+            return Err(limited(60 - (now.millis().rem_euclid(60_000) / 1_000) as u32));
+        };
+        let text = format!(
+            "Way too much request weight used; IP banned until {}. Please use WebSocket Streams for live updates to \
+             avoid bans.",
+            until.millis()
+        );
+        Err(Answer { retry_after: Some(until.since(now).as_secs() as u32 + 1), ..Answer::error(418, -1003, &text) })
     }
+}
+
+/// What a request gets that is too heavy for this minute.
+fn limited(seconds: u32) -> Answer {
+    let text = "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. \
+                Please use WebSocket Streams for live updates to avoid polling the API.";
+    Answer { retry_after: Some(seconds), ..Answer::error(429, -1003, text) }
 }
 
 /// Answers one request.
 pub(super) fn answer(floor: &mut Floor, weight: &mut Weight, request: &Plain, now: Nanos) -> Answer {
     floor.tally.requests += 1;
-    let limited = |seconds| {
-        let text = "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. \
-                    Please use WebSocket Streams for live updates to avoid polling the API.";
-        Answer { retry_after: Some(seconds), ..Answer::error(429, -1003, text) }
-    };
     let used = match weight.add(cost(request), now) {
         Ok(used) => used,
-        Err(seconds) => return Answer { weight: WEIGHT_PER_MINUTE, ..limited(seconds) },
+        Err(refusal) => return Answer { weight: WEIGHT_PER_MINUTE, ..refusal },
     };
     if floor.plan.take(|fault| fault == Fault::RateLimit).is_some() {
         return Answer { weight: used, ..limited(1) };
@@ -177,5 +199,63 @@ fn symbols(floor: &Floor, query: &Query) -> Result<Option<Vec<u32>>, Answer> {
         (Some(name), None) => Ok(Some(vec![known(legal_symbol(name)?)?])),
         (None, Some(list)) => names_of(list)?.iter().map(|name| known(name)).collect::<Result<_, _>>().map(Some),
         (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weight_is_short_for_a_minute_and_whoever_goes_on_is_banned() {
+        let mut weight = Weight::default();
+        let second = |second: i64| Nanos(second * 1_000_000_000);
+        assert_eq!(weight.add(6_000, second(65)).ok(), Some(6_000));
+        let refused = weight.add(1, second(100)).expect_err("too much");
+        assert_eq!((refused.status, refused.retry_after), (429, Some(20)));
+        assert_eq!(weight.add(5, second(120)).ok(), Some(5), "a new minute");
+        for _ in 0..=REFUSED_MAX {
+            drop(weight.add(6_000, second(121)));
+        }
+        let banned = weight.add(1, second(185)).expect_err("banned into the next minute");
+        assert_eq!((banned.status, banned.retry_after), (418, Some(57)));
+        assert!(String::from_utf8_lossy(&banned.body).contains("IP banned until 241000. Please"));
+        assert_eq!(weight.add(1, second(242)).ok(), Some(1));
+    }
+
+    #[test]
+    fn costs_are_those_of_the_matrix() {
+        let of = |path: &str| {
+            let (path, query) = path.split_once('?').unwrap_or((path, ""));
+            cost(&Plain { path: format!("/api/v3/{path}"), query: Query::parse(query), time_unit: None })
+        };
+        let list = |count: usize| (0..count).map(|index| format!("\"S{index}\"")).collect::<Vec<_>>().join(",");
+        for (path, weight) in [
+            ("ping", 1),
+            ("exchangeInfo", 20),
+            ("depth?limit=100", 5),
+            ("depth?limit=101", 25),
+            ("depth?limit=1000", 50),
+            ("depth?limit=9999", 250),
+            ("trades", 25),
+            ("aggTrades", 4),
+            ("klines", 2),
+            ("uiKlines", 2),
+            ("avgPrice", 2),
+            ("ticker/24hr?symbol=A", 2),
+            ("ticker/24hr", 80),
+            ("ticker?symbol=A", 4),
+            ("ticker/price?symbol=A", 2),
+            ("ticker/price", 4),
+            ("ticker/bookTicker", 4),
+            ("referencePrice", 2),
+            ("executionRules?symbol=A", 2),
+            ("executionRules", 40),
+        ] {
+            assert_eq!(of(path), weight, "{path}");
+        }
+        let of_list = |path: &str, count| of(&format!("{path}?symbols=[{}]", list(count)));
+        assert_eq!([1, 20, 21, 100, 101].map(|count| of_list("ticker/24hr", count)), [2, 2, 40, 40, 80]);
+        assert_eq!([1, 3, 50, 90].map(|count| of_list("ticker/tradingDay", count)), [4, 12, 200, 200]);
     }
 }

@@ -68,6 +68,9 @@ pub(super) struct Contents {
     pub(super) bytes: u64,
 }
 
+/// Rows by position, and how many were left out because they cannot be told exactly.
+pub(super) type Found<R> = (Vec<(i64, R)>, u64);
+
 /// How many rows may be kept of a kind; a sixteenth more before the oldest go, so that they go in lots.
 pub(super) type RowsMax<'a> = &'a dyn Fn(Kind) -> u64;
 
@@ -112,7 +115,7 @@ impl Disk {
         limit: usize,
         oldest: bool,
         decimals: Decimals,
-    ) -> Result<(Vec<(i64, R)>, u64), Trouble> {
+    ) -> Result<Found<R>, Trouble> {
         guarded(|| {
             let symbol = self.symbols[instrument];
             let [from, to] = [positions.start(), positions.end()].map(|&position| kind.key(symbol, position));
@@ -136,6 +139,18 @@ impl Disk {
                 rows.reverse();
             }
             Ok((rows, left_out))
+        })
+    }
+
+    /// With which decimals the newest row of a kind was written.
+    pub(super) fn newest_written(&self, instrument: usize, kind: Kind) -> Result<Option<Written>, Trouble> {
+        guarded(|| {
+            let [from, to] = [i64::MIN, i64::MAX].map(|position| kind.key(self.symbols[instrument], position));
+            let reading = self.database.begin_read().map_err(damaged)?;
+            let table = reading.open_table(ROWS).map_err(damaged)?;
+            let Some(newest) = table.range::<&Key>(&from..=&to).map_err(damaged)?.next_back() else { return Ok(None) };
+            let (key, value) = newest.map_err(damaged)?;
+            Ok(parts(key.value()).and_then(|(_, kind, position)| written(kind, position, value.value())))
         })
     }
 

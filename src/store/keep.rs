@@ -99,8 +99,10 @@ impl Store {
 
     fn lots(&self) -> Vec<Lot> {
         let of = |instrument: usize| {
+            // Without the venue's list nobody knows what the numbers mean.
+            let decimals = self.catalogue.instruments()[instrument].listing()?.decimals;
             let rows = self.waiting(instrument).begin()?;
-            Some(Lot { instrument, decimals: self.catalogue.instruments()[instrument].decimals(), rows })
+            Some(Lot { instrument, decimals, rows })
         };
         (0..self.waiting.len()).filter_map(of).collect()
     }

@@ -118,6 +118,16 @@ impl Written {
         Self { price: decimals.price, quantity: decimals.quantity, quote: decimals.quote }
     }
 
+    pub(super) fn decimals(self) -> Decimals {
+        Decimals {
+            price: self.price,
+            quantity: self.quantity,
+            quote: self.quote,
+            checksum_price: self.price,
+            checksum_quantity: self.quantity,
+        }
+    }
+
     fn bytes(decimals: Decimals) -> [u8; 3] {
         [decimals.price, decimals.quantity, decimals.quote]
     }

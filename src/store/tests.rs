@@ -36,7 +36,7 @@ fn catalogue(decimals: Decimals) -> Arc<Catalogue> {
     let binance = catalogue.add_venue("binance", None);
     catalogue.add_instrument(binance, "BTCUSDT", "BTCUSDT");
     catalogue.add_instrument(binance, "ETHUSDT", "ETHUSDT");
-    list(&catalogue, BTC, decimals);
+    [BTC, ETH].into_iter().for_each(|instrument| list(&catalogue, instrument, decimals));
     Arc::new(catalogue)
 }
 
@@ -410,7 +410,6 @@ fn a_store_equals_a_plain_map_after_random_work() {
                 store.close();
                 drop(store);
                 store = open(&settings);
-                list(&store.catalogue, ETH, Decimals::EIGHT);
             }
             1..4 => store.commit(),
             _ => apply(&store, |batch| {

@@ -81,12 +81,14 @@ impl Mirror {
                 self.priced(trade.last_id, trade.price);
             }
             Payload::PastTrade(trade) => {
-                if self.trades.insert_past(trade) {
+                let is_new = self.trades.insert_past(trade);
+                if is_new {
                     self.priced(trade.id, trade.price);
                 }
             }
             Payload::PastAggTrade(trade) => {
-                if self.agg_trades.insert_past(trade) {
+                let is_new = self.agg_trades.insert_past(trade);
+                if is_new {
                     self.priced(trade.last_id, trade.price);
                 }
             }

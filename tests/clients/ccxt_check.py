@@ -1,6 +1,7 @@
-"""ccxt and ccxt.pro: REST, then an order book, trades and best prices over WebSocket, compared at rest."""
+"""ccxt and ccxt.pro: REST, then books, trades, tickers and candles over WebSocket, compared at rest."""
 
 import asyncio
+import math
 import time
 
 import ccxt
@@ -9,6 +10,7 @@ import ccxt.pro
 import market
 
 SYMBOL, NATIVE = "BTC/USDT", "BTCUSDT"
+OTHER = "ETH/USDT"
 REST_URL = f"http://{market.ADDRESS}/api/v3"
 # ccxt takes a connection for spot if its URL contains "/stream": behind /ws any path is allowed.
 STREAM_URL = f"ws://{market.ADDRESS}/ws/stream"
@@ -40,16 +42,48 @@ def over_rest():
     best = client.fetch_bids_asks([SYMBOL])[SYMBOL]
     market.demand(best["bid"] < best["ask"] and abs(price / best["bid"] - 1) < 0.05, f"prices: {price} {best}")
     market.demand(abs(client.fetch_time() - time.time() * 1000) < 10_000, "fetch_time")
-    missing = []
-    for name, call in {
-        "fetch_ticker (ticker/24hr)": lambda: client.fetch_ticker(SYMBOL),
-        "fetch_ohlcv (klines)": lambda: client.fetch_ohlcv(SYMBOL, "1m"),
-    }.items():
-        try:
-            call()
-        except ccxt.BaseError:
-            missing.append(name)
-    return missing
+    market.demand(set(client.fetch_tickers([SYMBOL, OTHER])) == {SYMBOL, OTHER}, "fetch_tickers of two")
+    market.demand(set(client.fetch_tickers()) == set(client.fetch_bids_asks()), "fetch_tickers of all symbols")
+    return ohlcv(client)
+
+
+def ohlcv(client):
+    """Candles of several timeframes: contiguous, possible, and the coarse ones the sums of the fine ones."""
+    found = {}
+    for timeframe in ("1s", "1m", "5m", "15m", "1h", "1d"):
+        # The newest one is still open.
+        rows = client.fetch_ohlcv(SYMBOL, timeframe, limit=1000)[:-1]
+        step = client.parse_timeframe(timeframe) * 1000
+        for before, after in zip(rows, rows[1:]):
+            market.demand(after[0] == before[0] + step, f"{timeframe}: a hole between {before} and {after}")
+        for row in rows:
+            _, o, h, l, c, v = row
+            market.demand(0 < l <= min(o, c) and max(o, c) <= h and v >= 0 and row[0] % step == 0, f"{timeframe}: {row}")
+        found[timeframe] = rows
+    if market.IS_LIVE:
+        market.demand(len(found["1m"]) >= 100 and len(found["1s"]) >= 1, f"history: {len(found['1m'])} minutes")
+        since = found["1m"][-30][0]
+        page = client.fetch_ohlcv(SYMBOL, "1m", since=since, limit=10)
+        market.demand(page == found["1m"][-30:-20], "fetch_ohlcv since a time gives the rows from there")
+    compared = sums(found["1m"], found["5m"], 5) + sums(found["5m"], found["15m"], 3) + sums(found["15m"], found["1h"], 4)
+    market.demand(compared >= 20 or not market.IS_LIVE, f"only {compared} sums")
+    return compared
+
+
+def sums(fine, coarse, count):
+    by_open = {row[0]: at for at, row in enumerate(fine)}
+    compared = 0
+    for opened, o, h, l, c, v in coarse:
+        parts = fine[by_open[opened] :][:count] if opened in by_open else []
+        if len(parts) < count:
+            continue
+        # A candle without trades carries the close on, which is no price of the sum.
+        full = [row for row in parts if row[5]] or parts
+        told = (full[0][1], max(row[2] for row in full), min(row[3] for row in full), full[-1][4])
+        market.demand((o, h, l, c) == told, f"{opened}: {(o, h, l, c)}, its {count} parts say {told}")
+        market.demand(math.isclose(v, sum(row[5] for row in parts), rel_tol=1e-9, abs_tol=1e-8), f"{opened}: volume {v}")
+        compared += 1
+    return compared
 
 
 async def over_websocket():
@@ -57,7 +91,7 @@ async def over_websocket():
     try:
         await client.load_markets()
         await asyncio.gather(*[
-            asyncio.wait_for(call, market.PATIENCE_S) for call in (books(client), trades(client), best_prices(client))
+            asyncio.wait_for(call, market.PATIENCE_S) for call in (books(client), trades(client), best_prices(client), tickers(client), candles(client))
         ])
         return await at_rest(client)
     finally:
@@ -87,6 +121,36 @@ async def best_prices(client):
         market.demand(best["bid"] < best["ask"] and best["bidVolume"] > 0, f"best prices: {best}")
 
 
+async def tickers(client):
+    """One symbol with everything, two in short, all in short."""
+    for _ in range(3):
+        told = await client.watch_ticker(SYMBOL, {"name": "ticker"})
+        market.demand(told["bid"] < told["ask"] and told["low"] <= told["last"] <= told["high"], f"watch_ticker: {told}")
+        market.demand(math.isclose(told["change"], told["last"] - told["open"], abs_tol=1e-6), f"watch_ticker: {told}")
+    seen = set()
+    while seen != {SYMBOL, OTHER}:
+        seen |= set(await client.watch_tickers([SYMBOL, OTHER]))
+    everything = set()
+    while len(everything) < 4:
+        # As !miniTicker@arr: what changed within a second.
+        everything |= set(await client.watch_tickers())
+
+
+async def candles(client):
+    """Seconds follow each other, and are what fetch_ohlcv says afterwards."""
+    heard = {}
+    while len(heard) < 6:
+        for row in await client.watch_ohlcv(SYMBOL, "1s"):
+            heard[row[0]] = row
+    minute = (await client.watch_ohlcv(SYMBOL, "1m"))[-1]
+    market.demand(minute[3] <= minute[4] <= minute[2] and minute[0] % 60_000 == 0, f"watch_ohlcv: {minute}")
+    at = sorted(heard)
+    market.demand(at == list(range(at[0], at[-1] + 1, 1000)), f"watch_ohlcv has every second: {at}")
+    rows = {row[0]: row for row in await client.fetch_ohlcv(SYMBOL, "1s", limit=1000)}
+    for opened, row in heard.items():
+        market.demand(rows.get(opened) == row, f"watch_ohlcv said {row}, fetch_ohlcv {rows.get(opened)}")
+
+
 async def at_rest(client):
     """The kept book against REST. ccxt keeps what it fetched (1000 levels a side) and what the diffs brought."""
     book = await client.watch_order_book(SYMBOL)
@@ -97,6 +161,12 @@ async def at_rest(client):
         except asyncio.TimeoutError:
             pass
         truth = market.depth(NATIVE)
+        # The venue's 24 hours, as the stream said them last, as REST says them, and as they were written.
+        fetched, kept = await client.fetch_ticker(SYMBOL), client.tickers[SYMBOL]
+        raw = market.get(f"ticker/24hr?symbol={NATIVE}")
+    for name in ("last", "open", "high", "low", "baseVolume", "quoteVolume"):
+        market.demand(kept[name] == fetched[name], f"ticker at rest: {name}: {kept[name]}, REST {fetched[name]}")
+    market.demand(fetched["last"] == float(raw["lastPrice"]) and fetched["vwap"] == float(raw["weightedAvgPrice"]), f"{raw}")
     market.demand(book["nonce"] == truth["lastUpdateId"], f"ids: {book['nonce']}, REST {truth['lastUpdateId']}")
     compared = 0
     for side in ("bids", "asks"):
@@ -107,7 +177,8 @@ async def at_rest(client):
     return compared
 
 
-market.wait_for_books([NATIVE])
-absent = over_rest()
+market.wait_for_books([NATIVE, "ETHUSDT"])
+market.wait_for_history(NATIVE)
+summed = over_rest()
 levels = asyncio.run(over_websocket())
-print(f"ccxt {ccxt.__version__}: REST and watch* agree, {levels} levels equal at rest; not served: {', '.join(absent) or 'nothing'}")
+print(f"ccxt {ccxt.__version__}: REST and watch* agree, {summed} candles are their parts' sums, {levels} levels equal at rest")

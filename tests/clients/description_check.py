@@ -86,8 +86,7 @@ def standards():
     by_standard = validators.validator_for(standard)(standard)
     is_valid(by_standard.iter_errors(asyncapi), "asyncapi.json")
     market.demand(not by_standard.is_valid({**asyncapi, "channels": {"x": {"address": 5}}}), "the standard refuses nonsense")
-    broken = {**openapi, "paths": {"/x": {"get": {"parameters": [{"name": "y"}]}}}}
-    market.demand(list(OpenAPIV31SpecValidator(broken).iter_errors()), "the standard refuses nonsense")
+    market.demand(list(OpenAPIV31SpecValidator({**openapi, "info": {}}).iter_errors()), "the standard refuses nonsense")
     market.demand(openapi["servers"][0]["url"] == f"http://{market.ADDRESS}", f"servers: {openapi['servers']}")
     market.demand(asyncapi["servers"]["raw"]["host"] == market.ADDRESS, f"servers: {asyncapi['servers']}")
     for name, message in asyncapi["components"]["messages"].items():

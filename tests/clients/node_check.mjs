@@ -1,4 +1,4 @@
-// ws, node-binance-api (local depth cache) and Binance's own @binance/spot: books compared with REST at rest.
+// ws, node-binance-api (depth cache, candles, statistics) and Binance's own @binance/spot: held against REST, books at rest.
 
 import { readFile } from "node:fs/promises";
 import WebSocket from "ws";
@@ -102,32 +102,92 @@ async function depthCache() {
   return compared;
 }
 
-/** @binance/spot: typed streams over one connection with string ids. */
+/** node-binance-api: candles by request and as they close, statistics of one symbol and of all. */
+async function candlesAndStatistics() {
+  const client = new Binance().options({
+    urls: { base: `http://${address}/api/`, stream: `ws://${address}/ws/`, combineStream: `ws://${address}/stream?streams=` },
+  });
+  const closed = [];
+  const days = [];
+  const minis = [];
+  client.websockets.candlesticks(["BTCUSDT"], "1s", ({ k }) => k.x && closed.push(k));
+  client.websockets.prevDay(["BTCUSDT"], (event) => days.push(event));
+  client.websockets.miniTicker((markets) => minis.push(markets));
+  await until("seconds that closed, and statistics", () => closed.length >= 5 && days.length >= 2 && minis.length >= 2);
+  const rows = new Map((await get("klines?symbol=BTCUSDT&interval=1s&limit=1000")).map((row) => [row[0], row]));
+  closed.forEach((k, i) => {
+    demand(i === 0 || k.t === closed[i - 1].T + 1, `seconds follow each other: ${JSON.stringify(closed)}`);
+    const told = [k.t, k.o, k.h, k.l, k.c, k.v, k.T, k.q, k.n, k.V, k.Q, "0"];
+    demand(JSON.stringify(told) === JSON.stringify(rows.get(k.t)), `said ${told}, REST ${rows.get(k.t)}`);
+  });
+  for (const event of days) demand(Number(event.low) <= Number(event.close) && Number(event.close) <= Number(event.high), JSON.stringify(event));
+  for (const markets of minis) demand(Object.keys(markets).length > 0, "an array is never empty");
+  const minutes = await client.candlesticks("BTCUSDT", "1m", { limit: 100 });
+  minutes.forEach((it, i) => {
+    demand(i === 0 || it.openTime === minutes[i - 1].closeTime + 1, `minutes follow each other: ${JSON.stringify(it)}`);
+    demand(Number(it.low) <= Number(it.close) && Number(it.close) <= Number(it.high), JSON.stringify(it));
+  });
+  return closed.length + minutes.length;
+}
+
+/** @binance/spot: typed REST, typed streams over one connection with string ids, the WebSocket API. */
 async function officialSdk() {
   const client = new Spot({
     configurationRestAPI: { apiKey: "", basePath: `http://${address}`, retries: 0 },
+    configurationWebsocketAPI: { apiKey: "", wsURL: `ws://${address}/ws-api/v3` },
     configurationWebsocketStreams: { wsURL: `ws://${address}` },
   });
-  const book = await (await client.restAPI.depth({ symbol: "BTCUSDT", limit: 10 })).data();
+  const symbol = "BTCUSDT";
+  const book = await (await client.restAPI.depth({ symbol, limit: 10 })).data();
   demand(book.bids.length === 10, `depth: ${JSON.stringify(book)}`);
+  const rows = await (await client.restAPI.klines({ symbol, interval: "1m", limit: 60 })).data();
+  demand(rows.every((row) => row.length === 12), `klines: ${JSON.stringify(rows.at(-1))}`);
+  const day = await (await client.restAPI.ticker24hr({ symbol })).data();
+  demand(Number(day.lastId) - Number(day.firstId) + 1 === Number(day.count), `ticker24hr: ${JSON.stringify(day)}`);
+  const average = await (await client.restAPI.avgPrice({ symbol })).data();
+  demand(average.mins === 5 && Number(average.price) > 0, `avgPrice: ${JSON.stringify(average)}`);
+
   const connection = await client.websocketStreams.connect();
-  const best = [];
-  const trades = [];
-  connection.bookTicker({ symbol: "btcusdt" }).on("message", (event) => best.push(event));
-  connection.trade({ symbol: "btcusdt" }).on("message", (event) => trades.push(event));
-  await until("thirty events of both streams", () => best.length >= 30 && trades.length >= 30);
+  const named = { symbol: "btcusdt" };
+  const streams = {
+    best: connection.bookTicker(named),
+    trades: connection.trade(named),
+    seconds: connection.kline({ ...named, interval: "1s" }),
+    ticker: connection.ticker(named),
+    rolling: connection.rollingWindowTicker({ ...named, windowSize: "4h" }),
+    average: connection.avgPrice(named),
+  };
+  const heard = {};
+  const least = { best: 30, trades: 30, seconds: 3, ticker: 2, rolling: 2, average: 2 };
+  for (const [name, stream] of Object.entries(streams)) {
+    heard[name] = [];
+    stream.on("message", (event) => heard[name].push(event));
+  }
+  await until("events of every stream", () => Object.entries(least).every(([name, count]) => heard[name].length >= count));
+  const { best, trades, seconds, ticker, rolling } = heard;
   for (const event of best) demand(Number(event.b) < Number(event.a), `crossed: ${JSON.stringify(event)}`);
   for (let i = 1; i < best.length; i += 1) demand(best[i].u > best[i - 1].u, "u grows");
   for (let i = 1; i < trades.length; i += 1) demand(Number(trades[i].t) === Number(trades[i - 1].t) + 1, "trade ids are contiguous");
+  for (let i = 1; i < seconds.length; i += 1) demand(Number(seconds[i].k.t) === Number(seconds[i - 1].k.T) + 1, "seconds follow each other");
+  for (const event of ticker) demand(Number(event.C) - Number(event.O) === 86_400_000, `ticker: ${JSON.stringify(event)}`);
+  for (const event of rolling) demand(event.e === "4hTicker" && Number(event.O) % 60_000 === 0, `rolling: ${JSON.stringify(event)}`);
   await connection.disconnect();
+
+  const api = await client.websocketAPI.connect();
+  const twin = (await api.depth({ symbol, limit: 5 })).data;
+  demand(twin.result.bids.length === 5, `depth over the WebSocket API: ${JSON.stringify(twin)}`);
+  const candles = (await api.klines({ symbol, interval: "1m", limit: 5 })).data;
+  demand(candles.result.length >= 1 && candles.result[0].length === 12, `klines: ${JSON.stringify(candles)}`);
+  await api.disconnect();
 }
 
 await until("a book", async () => (await get("depth?symbol=BTCUSDT&limit=5")).bids?.length);
 await plainWebSocket();
 await officialSdk();
+const told = await candlesAndStatistics();
 // Last: it waits for the market to rest, and a recording does not go on after that.
 const levels = await depthCache();
 const { dependencies } = JSON.parse(await readFile(new URL("package.json", import.meta.url), "utf8"));
 const names = ["ws", "node-binance-api", "@binance/spot"].map((name) => `${name} ${dependencies[name]}`);
-console.log(`${names.join(", ")}: acks, tiling and best prices agree, ${levels} levels equal at rest`);
+console.log(`${names.join(", ")}: acks, tiling, prices and ${told} candles agree, ${levels} levels equal at rest`);
 process.exit(0);

@@ -49,6 +49,22 @@ demand(width <= 390, `a phone scrolls sideways: ${width}`);
 await page.evaluate(() => window.sockets[0].close());
 await page.waitForFunction(() => window.sockets.length === 2 && window.sockets[1].readyState === 1);
 await priceMoves();
+
+// The page of /docs: made from both documents, and what it shows is really there.
+await page.goto(`http://${address}/docs`);
+await page.waitForFunction(() => document.getElementById("state").textContent.startsWith("Version"));
+const described = await page.$$eval("details summary code", (found) => found.map((it) => it.textContent));
+demand(described.includes("{symbol}@kline_{interval}") && described.includes("/api/v3/klines"), described.join(" "));
+const said = async (name, text) => {
+  const entry = page.locator("details", { has: page.locator("summary code", { hasText: new RegExp(`^${name}$`) }) }).first();
+  await entry.locator("summary").click();
+  await entry.locator("button").click();
+  await page.waitForFunction(([it, part]) => it.textContent.includes(part), [await entry.locator("pre").last().elementHandle(), text]);
+};
+await said("\\{symbol\\}@bookTicker", '"B":"');
+await said("/api/v3/klines", "200\n[[");
+const docsWidth = await page.evaluate(() => document.documentElement.scrollWidth);
+demand(docsWidth <= 390, `/docs scrolls sideways on a phone: ${docsWidth}`);
 demand(!wrong.length, wrong.join("; "));
-console.log(`page in Chromium ${browser.version()}: ${rows} symbols live, prices move, back after a lost connection`);
+console.log(`page in Chromium ${browser.version()}: ${rows} symbols live, prices move, back after a lost connection; ${described.length} entries of /docs`);
 await browser.close();

@@ -1,4 +1,4 @@
-"""python-binance: REST, a depth cache at 100 ms, a multiplex socket, and what its diffs and REST say at rest."""
+"""python-binance: REST, candles and statistics, every market socket, a depth cache at 100 ms and what REST says at rest."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from binance import AsyncClient, BinanceSocketManager, Client, DepthCacheManager
 from binance.exceptions import BinanceAPIException
 from binance.ws.streams import BinanceSocketManager as Manager
 
+import candles
 import market
 
 SYMBOL = "BTCUSDT"
@@ -41,28 +42,45 @@ def over_rest():
         market.demand(False, "an unknown symbol is refused")
     except BinanceAPIException as refusal:
         market.demand((refusal.status_code, refusal.code) == (400, -1121), f"{refusal}")
-    absent = {
-        "get_ticker (ticker/24hr)": lambda: client.get_ticker(symbol=SYMBOL),
-        "get_avg_price (avgPrice)": lambda: client.get_avg_price(symbol=SYMBOL),
-        "get_klines (klines)": lambda: client.get_klines(symbol=SYMBOL, interval="1m"),
-        "get_ui_klines (uiKlines)": lambda: client.get_ui_klines(symbol=SYMBOL, interval="1m"),
-    }
-    return [name for name, call in absent.items() if is_absent(call)]
+    return statistics(client) + history(client)
 
 
-def is_absent(call):
-    try:
-        call()
-        return False
-    except BinanceAPIException as refusal:
-        market.demand(refusal.status_code == 404, f"{refusal}")
-        return True
+def statistics(client):
+    """Each is what REST writes, and possible in itself."""
+    day = client.get_ticker(symbol=SYMBOL)
+    market.demand(float(day["lowPrice"]) <= float(day["lastPrice"]) <= float(day["highPrice"]), f"get_ticker: {day}")
+    market.demand(float(day["bidPrice"]) < float(day["askPrice"]) and day["count"] > 0, f"get_ticker: {day}")
+    market.demand(isinstance(client.get_ticker(), list), "get_ticker of all symbols")
+    average = client.get_avg_price(symbol=SYMBOL)
+    market.demand(average["mins"] == 5 and float(average["price"]) > 0, f"get_avg_price: {average}")
+    return 3
+
+
+def history(client):
+    """Rows by number, by time and through the pages of get_historical_klines are the same."""
+    names = {"1m": Client.KLINE_INTERVAL_1MINUTE, "5m": Client.KLINE_INTERVAL_5MINUTE, "1h": Client.KLINE_INTERVAL_1HOUR}
+    found = {}
+    for interval, name in names.items():
+        rows = [candles.of_row(row) for row in client.get_klines(symbol=SYMBOL, interval=name, limit=1000)[:-1]]
+        found[interval] = candles.check(rows, interval, f"get_klines {interval}")
+    charted = client.get_ui_klines(symbol=SYMBOL, interval=Client.KLINE_INTERVAL_1MINUTE, limit=1000)
+    known = {it.open_time: it for it in found["1m"]}
+    paged = client.get_historical_klines(SYMBOL, Client.KLINE_INTERVAL_1MINUTE, "90 minutes ago UTC")
+    compared = 0
+    for name, rows in (("get_ui_klines", charted), ("get_historical_klines", paged)):
+        rows = candles.check([candles.of_row(row) for row in rows[:-1]], "1m", name)
+        same = [it for it in rows if it.open_time in known]
+        market.demand(same == [known[it.open_time] for it in same], f"{name} has other rows than get_klines")
+        market.demand(len(same) >= 80 or not market.IS_LIVE, f"{name}: {len(same)} rows")
+        compared += len(same)
+    compared += candles.check_sums(found["1m"], found["5m"], "get_klines") + candles.check_sums(found["5m"], found["1h"], "get_klines")
+    return compared
 
 
 async def over_websocket():
     client = await AsyncClient.create()
     try:
-        await asyncio.gather(multiplex(client), one_stream(client))
+        await asyncio.gather(multiplex(client), one_stream(client), seconds(client), tickers(client))
         return await depth_cache(client)
     finally:
         await client.close_connection()
@@ -90,6 +108,40 @@ async def one_stream(client):
         while len(ids) < 50:
             ids.append((await asyncio.wait_for(socket.recv(), market.PATIENCE_S))["t"])
     market.demand(ids == list(range(ids[0], ids[0] + len(ids))), f"trade ids: {ids}")
+
+
+async def events(socket, count):
+    """So many events of one socket."""
+    async with socket as connection:
+        return [await asyncio.wait_for(connection.recv(), market.PATIENCE_S) for _ in range(count)]
+
+
+async def seconds(client):
+    """Candles of a second: each is closed, and REST has the same row."""
+    heard = await events(BinanceSocketManager(client).kline_socket(SYMBOL, "1s"), 6)
+    market.demand(all(event["k"]["x"] for event in heard), "candles of a second are sent closed")
+    told = candles.check([candles.of_stream(event["k"]) for event in heard], "1s", "kline_socket")
+    rows = {row[0]: candles.of_row(row) for row in await client.get_klines(symbol=SYMBOL, interval="1s", limit=1000)}
+    for it in told:
+        market.demand(rows.get(it.open_time) == it, f"kline_socket said {it}, get_klines {rows.get(it.open_time)}")
+    minute = (await events(BinanceSocketManager(client).kline_socket(SYMBOL), 1))[0]
+    market.demand(minute["k"]["i"] == "1m" and minute["k"]["t"] % 60_000 == 0, f"kline_socket: {minute}")
+
+
+async def tickers(client):
+    """The arrays are never empty and say nothing twice; one symbol's say only that symbol's."""
+    manager = BinanceSocketManager(client)
+    arrays = {"24hrMiniTicker": manager.miniticker_socket(), "24hrTicker": manager.ticker_socket()}
+    for kind, socket in arrays.items():
+        for array in await events(socket, 3):
+            market.demand(array and {it["e"] for it in array} == {kind}, f"{kind}: {array}")
+            symbols = [it["s"] for it in array]
+            market.demand(len(set(symbols)) == len(symbols), f"{kind}: {symbols}")
+    for socket in (manager.symbol_ticker_socket(SYMBOL), manager.symbol_miniticker_socket(SYMBOL)):
+        for event in await events(socket, 2):
+            market.demand(event["s"] == SYMBOL and float(event["l"]) <= float(event["c"]) <= float(event["h"]), f"{event}")
+    for event in await events(manager.aggtrade_socket(SYMBOL), 5):
+        market.demand(event["l"] >= event["f"], f"{event}")
 
 
 async def depth_cache(client):
@@ -126,8 +178,8 @@ async def depth_cache(client):
     return compared
 
 
-market.wait_for_books([SYMBOL])
-market.wait_for_books([it["symbol"] for it in market.get("exchangeInfo")["symbols"]])
-missing = over_rest()
+market.wait_for_books([it["symbol"] for it in market.until("a list", lambda: market.get("exchangeInfo"))["symbols"]])
+market.wait_for_history(SYMBOL)
+rows = over_rest()
 levels = asyncio.run(over_websocket())
-print(f"python-binance {version('python-binance')}: REST, sockets and depth cache agree, {levels} levels equal; not served: {', '.join(missing) or 'nothing'}")
+print(f"python-binance {version('python-binance')}: REST, {rows} rows, sockets and depth cache agree, {levels} levels equal")

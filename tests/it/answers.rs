@@ -1,28 +1,34 @@
 //! Every endpoint and every refusal of REST, asked without sockets: bytes and codes.
 
+mod candles;
+mod statistics;
+mod table;
+
 use std::{sync::Arc, thread, time::Duration};
 
 use serde_json::Value;
 use tickcast::{
     market::{
-        AggTrade, Best, Catalogue, Decimals, InstrumentId, Level, Listing, Nanos, Price, Quantity, Span, Status, Trade,
+        AggTrade, Best, Catalogue, Decimals, InstrumentId, Kline, Level, Listing, Nanos, Price, Quantity, Span, Status,
+        Trade,
     },
     ring::{Publisher, ring},
-    server::{Answer, Ask, Rest},
-    store::Store,
-    topic::{Batch, Interest, Payload, Update},
+    server::{Answer, Ask, Call, Endpoint, Parameters, Rest},
+    store::{self, Store},
+    topic::{Batch, Interest, Payload, TimeUnit, Update},
     views::{Following, Views, follow},
 };
 
 const NOW: Nanos = Nanos(1_789_000_000_123_456_789);
 
-/// Views that a real ring feeds.
+/// Views and a store that a real ring feeds.
 struct Fixture {
     rest: Rest,
     views: Arc<Views>,
+    store: Arc<Store>,
     catalogue: Arc<Catalogue>,
     publisher: Publisher<Batch>,
-    _following: Following,
+    _following: (Following, store::Following),
 }
 
 /// BTCUSDT (listed by Binance's own words), ETHUSDT (halted), LATEUSDT (never listed); kraken: BTCUSD, not listed yet.
@@ -44,8 +50,10 @@ fn fixture() -> Fixture {
     let interest = Arc::new(Interest::new(catalogue.instruments().len()));
     let publisher = ring::<Batch>(64, 1 << 20);
     let following = follow(Arc::clone(&views), interest, |waker| vec![publisher.reader(waker)]).expect("a thread");
-    let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), Store::in_memory(Arc::clone(&catalogue)), 6000);
-    Fixture { rest, views, catalogue, publisher, _following: following }
+    let store = Store::in_memory(Arc::clone(&catalogue));
+    let keeping = store::follow(Arc::clone(&store), |waker| vec![publisher.reader(waker)]).expect("a thread");
+    let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), Arc::clone(&store), 6000);
+    Fixture { rest, views, store, catalogue, publisher, _following: (following, keeping) }
 }
 
 fn list(catalogue: &Catalogue, instrument: u32, base: &str, status: Status, info: Option<&str>) {
@@ -65,19 +73,30 @@ fn list(catalogue: &Catalogue, instrument: u32, base: &str, status: Status, info
 impl Fixture {
     /// Publishes `payloads` of BTCUSDT, whose spans point into `levels`, and waits until the views have them.
     fn publish(&mut self, levels: &[Level], payloads: &[Payload]) {
+        self.publish_of(0, payloads, Batch { levels: levels.to_vec(), ..Batch::default() });
+    }
+
+    /// Publishes `payloads` of an instrument with the pools of `batch`, and waits until the views have them.
+    fn publish_of(&mut self, instrument: u32, payloads: &[Payload], mut batch: Batch) {
         static COUNT: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(1);
         let received = Nanos(COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        let update = |&payload| Update { instrument: InstrumentId(0), received, time: NOW, payload };
-        let mut batch =
-            Batch { updates: payloads.iter().map(update).collect(), levels: levels.to_vec(), ..Batch::default() };
+        let instrument = InstrumentId(instrument);
+        batch.updates = payloads.iter().map(|&payload| Update { instrument, received, time: NOW, payload }).collect();
         self.publisher.publish(&mut batch);
-        for _ in 0..30_000 {
-            if self.views.updated(InstrumentId(0)) == Some(received) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(1));
+        wait_until("the views take the batch", || self.views.updated(instrument) == Some(received));
+    }
+
+    /// Publishes candles, fetched or live, and waits until those that are closed are kept.
+    fn publish_klines(&mut self, instrument: u32, klines: &[Kline], payload: impl Fn(u32) -> Payload) {
+        for klines in klines.chunks(1000) {
+            let payloads: Vec<_> = (0..klines.len() as u32).map(&payload).collect();
+            self.publish_of(instrument, &payloads, Batch { klines: klines.to_vec(), ..Batch::default() });
         }
-        panic!("the views never took the batch");
+        let is_kept = |kline: &Kline| {
+            let extent = self.store.extent(InstrumentId(instrument), kline.series);
+            extent.is_some_and(|(oldest, newest)| (oldest..=newest).contains(&kline.open_time))
+        };
+        wait_until("the store keeps them", || klines.iter().filter(|kline| kline.closed).all(is_kept));
     }
 
     /// A book, a best, two trades and two aggregates.
@@ -115,6 +134,13 @@ impl Fixture {
         self.rest.answer(&Ask { method: "GET", target, time_unit: None, now: NOW })
     }
 
+    /// The answer in microseconds.
+    fn micros(&self, target: &str) -> String {
+        let answer = self.rest.answer(&Ask { method: "GET", target, time_unit: Some("MICROSECOND"), now: NOW });
+        assert_eq!(answer.status, 200, "{target}");
+        String::from_utf8(answer.body.to_vec()).expect("UTF-8")
+    }
+
     fn text(&self, target: &str) -> String {
         let answer = self.ask(target);
         let body = String::from_utf8(answer.body.to_vec()).expect("UTF-8");
@@ -127,6 +153,16 @@ impl Fixture {
         let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
         (answer.status, body["code"].as_i64().expect("a code"))
     }
+}
+
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..30_000 {
+        if holds() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("never happened: {what}");
 }
 
 #[test]
@@ -361,6 +397,14 @@ fn any_query_gets_an_answer() {
         "limit",
         "fromId",
         "startTime",
+        "endTime",
+        "interval=1m",
+        "timeZone",
+        "windowSize",
+        "type",
+        "1M",
+        "7d",
+        "-12:00",
         "=",
         "&",
         "[",
@@ -392,8 +436,15 @@ fn any_query_gets_an_answer() {
         "trades",
         "historicalTrades",
         "aggTrades",
+        "klines",
+        "uiKlines",
+        "avgPrice",
+        "ticker",
+        "ticker/24hr",
+        "ticker/tradingDay",
         "ticker/price",
         "ticker/bookTicker",
+        "referencePrice",
         "nosuch",
     ];
     for _ in 0..20_000 {

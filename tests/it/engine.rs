@@ -14,9 +14,11 @@ use tickcast::{
     config::Config,
     engine::{Engine, Parts},
     intake::{ConnectionId, Frame, Inbound, Request, Wanted},
-    market::{Catalogue, InstrumentId, Level, Nanos, Price, Quantity, VenueId},
+    market::{
+        Catalogue, InstrumentId, Kline, Level, MiniTicker, Nanos, Price, Quantity, RollingTicker, Ticker, VenueId,
+    },
     ring::{self, Reader},
-    topic::{Batch, BookState, Cadence, Channel, Interest, Payload, TopicId},
+    topic::{Batch, BookState, Cadence, Channel, Interest, Payload, TopicId, Update},
     venue::AnyProtocol,
 };
 
@@ -38,6 +40,35 @@ struct Bench {
     counted: PrometheusHandle,
     /// Everything published, printed: two runs of the same input have to be equal.
     log: Vec<String>,
+    /// What was published and lies in pools: candles, statistics, arrays.
+    updates: Vec<(Update, Wide)>,
+}
+
+/// The wide parts of an update.
+#[derive(Clone, Debug, PartialEq)]
+enum Wide {
+    None,
+    Kline(Kline),
+    MiniTicker(MiniTicker),
+    Ticker(Ticker),
+    Rolling(RollingTicker),
+    Array(Vec<(InstrumentId, Nanos)>),
+}
+
+impl Wide {
+    fn of(payload: &Payload, batch: &Batch) -> Self {
+        match *payload {
+            Payload::Kline(index) | Payload::PastKline(index) => Self::Kline(batch.klines[index as usize]),
+            Payload::MiniTicker(index) => Self::MiniTicker(batch.mini_tickers[index as usize]),
+            Payload::Ticker(index) => Self::Ticker(batch.tickers[index as usize]),
+            Payload::Rolling(_, index) => Self::Rolling(batch.rollings[index as usize]),
+            Payload::Array { start, len, .. } => {
+                let elements = &batch.elements[start as usize..(start + len) as usize];
+                Self::Array(elements.iter().map(|element| (element.instrument, element.time)).collect())
+            }
+            _ => Self::None,
+        }
+    }
 }
 
 impl Bench {
@@ -65,7 +96,7 @@ impl Bench {
         };
         let engine = metrics::with_local_recorder(&recorder, || Engine::new(parts));
         let now = Nanos::from_millis(1_789_000_000_000);
-        let mut bench = Self { engine, reader, requests, interest, now, counted, log: Vec::new() };
+        let mut bench = Self { engine, reader, requests, interest, now, counted, log: Vec::new(), updates: Vec::new() };
         bench.opened(CONNECTION);
         bench
     }
@@ -85,8 +116,10 @@ impl Bench {
         let mut said = Vec::new();
         while let Some(batch) = self.reader.read().expect("the ring is large enough") {
             for update in &batch.updates {
-                let said_now = Said::of(update.payload, &batch);
-                self.log.push(format!("{} {said_now:?}", update.received.0));
+                self.log.push(format!("{} {:?}", update.received.0, update.payload));
+                self.updates.push((*update, Wide::of(&update.payload, &batch)));
+                let Some(said_now) = Said::of(update.payload, &batch) else { continue };
+                self.log.push(format!("{said_now:?}"));
                 said.push(said_now);
             }
         }
@@ -128,8 +161,9 @@ enum Said {
 }
 
 impl Said {
-    fn of(payload: Payload, batch: &Batch) -> Self {
-        match payload {
+    /// `None` for what is derived.
+    fn of(payload: Payload, batch: &Batch) -> Option<Self> {
+        Some(match payload {
             Payload::DepthDiff { cadence, first_id, last_id, bids, asks } => Self::Diff {
                 cadence,
                 first: first_id,
@@ -150,8 +184,8 @@ impl Said {
             Payload::Trade(trade) => Self::Trade(trade.id),
             Payload::AggTrade(trade) => Self::Aggregate(trade.id),
             Payload::BookState(state) => Self::State(state),
-            other => panic!("not expected here: {other:?}"),
-        }
+            _ => return None,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Intake through its public door, speaking Binance's protocol to a stand-in on loopback ports.
 
 mod history;
+mod imitation;
 mod stand_in;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

@@ -3,6 +3,7 @@
 
 mod clients;
 mod end;
+mod history;
 mod metrics;
 mod recording;
 mod upstream;

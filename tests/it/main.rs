@@ -6,6 +6,7 @@ mod books;
 mod captures;
 mod client;
 mod command_line;
+mod derived;
 mod conformance;
 mod doors;
 mod engine;

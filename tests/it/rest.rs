@@ -115,6 +115,79 @@ fn weight_is_limited_per_address() {
 }
 
 #[test]
+fn whoever_goes_on_after_429_is_banned_with_418() {
+    let mut config = config();
+    (config.server.rest_weight_per_minute, config.server.ban_after_refusals) = (1, 2);
+    config.server.exempt_loopback = false;
+    let house = House::with(&config).unwrap();
+    // The minute may turn in between, and then three more are refused after one that is not.
+    let mut statuses = Vec::new();
+    let (headers, body) = loop {
+        let (status, headers, body) = get(&house, "/api/v3/ping");
+        statuses.push(status.as_u16());
+        match status.as_u16() {
+            200 | 429 => assert!(statuses.len() < 20, "never banned: {statuses:?}"),
+            418 => break (headers, body),
+            other => panic!("{other}"),
+        }
+    };
+    assert!(statuses.ends_with(&[200, 429, 429, 418]), "{statuses:?}");
+    assert_eq!(headers["retry-after"], "120");
+    let until: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(until["code"], -1003);
+    assert!(
+        until["msg"].as_str().unwrap().starts_with("Way too much request weight used; IP banned until 1"),
+        "{body}"
+    );
+    // Whatever is asked for, by whatever method.
+    assert_eq!(send(&house, Method::POST, "/api/v3/ping", &[]).0, 418);
+    assert_eq!(get(&house, "/api/v3/nosuch").0, 404, "what is not REST costs nothing");
+}
+
+#[test]
+fn long_answers_are_compressed_for_whoever_accepts_it() {
+    let house = furnished(&config());
+    let raw = |accept: &str| {
+        let request = format!("GET /api/v3/exchangeInfo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{accept}\r\n");
+        house.exchange(request.as_bytes()).to_lowercase()
+    };
+    for accept in ["", "Accept-Encoding: gzip;q=0\r\n", "Accept-Encoding: identity\r\n", "Accept-Encoding: br\r\n"] {
+        let answer = raw(accept);
+        assert!(answer.contains("vary: accept-encoding") && !answer.contains("content-encoding"), "{answer}");
+        assert!(answer.contains("\"btcusdt\""), "{answer}");
+    }
+    let packed = raw("Accept-Encoding: gzip, deflate\r\n");
+    assert!(packed.contains("content-encoding: gzip\r\n") && packed.contains("vary: accept-encoding"), "{packed}");
+    // reqwest asks for gzip and unpacks it.
+    let (_, headers, body) = get(&house, "/api/v3/exchangeInfo");
+    assert!(serde_json::from_str::<Value>(&body).unwrap()["symbols"][0]["symbol"] == "BTCUSDT");
+    assert_eq!(headers["access-control-expose-headers"].to_str().unwrap().contains("X-MBX-USED-WEIGHT-1M"), true);
+    let short = get(&house, "/api/v3/ping");
+    assert_eq!((short.2.as_str(), &short.1["vary"]), ("{}", &"Accept-Encoding".parse().unwrap()));
+}
+
+#[test]
+fn a_client_that_takes_nothing_but_sbe_is_refused() {
+    let house = furnished(&config());
+    for (accept, status) in [
+        ("application/sbe", 406),
+        ("application/SBE;q=0.9", 406),
+        ("application/sbe, text/html", 406),
+        ("application/sbe, application/json", 200),
+        ("application/sbe;q=1, */*;q=0.1", 200),
+        ("text/html", 200),
+        ("", 200),
+    ] {
+        let headers = [("Accept", accept), ("X-MBX-SBE", "3:1")];
+        let (answered, _, body) = send(&house, Method::GET, "/api/v3/ping", &headers);
+        assert_eq!(answered, status, "{accept}");
+        if status == 406 {
+            assert_eq!(body, r#"{"code":-1155,"msg":"SBE is not enabled."}"#);
+        }
+    }
+}
+
+#[test]
 fn any_query_gets_a_status_and_the_next_one_too() {
     let house = furnished(&config());
     let seed = fastrand::u64(..);
@@ -128,6 +201,11 @@ fn any_query_gets_a_status_and_the_next_one_too() {
         "trades",
         "historicalTrades",
         "aggTrades",
+        "klines",
+        "avgPrice",
+        "ticker",
+        "ticker/24hr",
+        "ticker/tradingDay",
         "ticker/price",
         "ticker/bookTicker",
     ];

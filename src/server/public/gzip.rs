@@ -6,8 +6,8 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use hyper::header::{self, HeaderMap};
 
-/// Shorter bodies fit into a packet anyway.
-const BYTES_LEAST: usize = 1024;
+/// Shorter bodies gain next to nothing.
+const BYTES_LEAST: usize = 512;
 
 /// `body` in gzip, if the client takes it and it pays.
 pub(super) fn compressed(body: &Bytes, headers: &HeaderMap) -> Option<Bytes> {

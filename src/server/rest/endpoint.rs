@@ -167,35 +167,33 @@ impl Endpoint {
 
     /// What the request weighs, answered or refused.
     pub fn weight(self, parameters: &Parameters<'_>) -> u32 {
-        let symbols = || match parameters.symbols() {
-            Ok(Symbols::Many(list)) => list.len(),
-            Ok(Symbols::All) => usize::MAX,
-            Ok(Symbols::One(_)) | Err(_) => 1,
+        let symbols = parameters.symbols();
+        let count = match &symbols {
+            Ok(Symbols::Many(list)) => Some(u32::try_from(list.len()).unwrap_or(u32::MAX)),
+            Ok(Symbols::All) => None,
+            Ok(Symbols::One(_)) | Err(_) => Some(1),
         };
         match self.row().weight {
             Weight::Always(weight) => weight,
             Weight::Levels => match parameters.limit(DEPTH_DEFAULT, DEPTH_MOST) {
-                Ok(..=100) | Err(_) => 5,
-                Ok(..=500) => 25,
-                Ok(..=1000) => 50,
+                Ok(0..=100) | Err(_) => 5,
+                Ok(101..=500) => 25,
+                Ok(501..=1000) => 50,
                 Ok(_) => 250,
             },
-            Weight::OneOrMore(one, more) => match parameters.symbols() {
-                Ok(Symbols::One(_)) => one,
-                _ => more,
-            },
-            Weight::Day(few, many, all) => match symbols() {
-                ..=20 => few,
-                ..=100 => many,
+            Weight::OneOrMore(one, more) => {
+                if matches!(symbols, Ok(Symbols::One(_))) {
+                    one
+                } else {
+                    more
+                }
+            }
+            Weight::Day(few, many, all) => match count {
+                Some(0..=20) => few,
+                Some(21..=100) => many,
                 _ => all,
             },
-            Weight::PerSymbol(each, most) => match parameters.symbols() {
-                Ok(Symbols::Many(list)) => {
-                    let count = u32::try_from(list.len()).unwrap_or(u32::MAX);
-                    each.saturating_mul(count).clamp(each, most)
-                }
-                _ => each,
-            },
+            Weight::PerSymbol(each, most) => each.saturating_mul(count.unwrap_or(1)).clamp(each, most),
         }
     }
 

@@ -55,8 +55,8 @@ pub(super) struct TooMuch;
 pub(super) trait Source {
     /// Closed candles in the order of time.
     fn closed(&self, series: Series, range: &Range) -> Vec<Kline>;
-    /// The newest, open or just closed.
-    fn newest(&self, series: Series) -> Option<Kline>;
+    /// A few of the newest in the order of time, the last one open or just closed.
+    fn newest(&self, series: Series) -> Vec<Kline>;
     /// When the oldest and the newest closed one open.
     fn extent(&self, series: Series) -> Option<(Nanos, Nanos)>;
     /// The last price, for an instrument without a candle.
@@ -75,8 +75,8 @@ impl Source for Kept<'_> {
         self.store.klines(self.instrument, series, range)
     }
 
-    fn newest(&self, series: Series) -> Option<Kline> {
-        self.views.kline(self.instrument, series)
+    fn newest(&self, series: Series) -> Vec<Kline> {
+        self.views.klines(self.instrument, series)
     }
 
     fn extent(&self, series: Series) -> Option<(Nanos, Nanos)> {
@@ -211,10 +211,10 @@ impl<S: Source> History<'_, S> {
         let range = Range { from: Some(from), to: Some(Nanos(to.0 - 1)), limit };
         let mut candles = self.source.closed(series, &range);
         self.budget.spend(candles.len());
-        let newest = self.source.newest(series).filter(|newest| (from..to).contains(&newest.open_time));
-        if let Some(newest) = newest.filter(|it| candles.last().is_none_or(|last| last.open_time < it.open_time)) {
-            candles.push(newest);
-        }
+        let known = candles.last().map(|last| last.open_time);
+        let is_new =
+            |kline: &Kline| (from..to).contains(&kline.open_time) && known.is_none_or(|known| known < kline.open_time);
+        candles.extend(self.source.newest(series).into_iter().filter(is_new));
         candles
     }
 
@@ -225,7 +225,7 @@ impl<S: Source> History<'_, S> {
             let open = series.open_time(Nanos(at.0 - 1));
             let to = if series.next_open(open) <= at { open } else { Nanos(open.0 - 1) };
             let kept = self.source.closed(series, &Range { from: None, to: Some(to), limit: 1 }).pop();
-            let newest = self.source.newest(series).filter(|newest| newest.end() <= at);
+            let newest = self.source.newest(series).into_iter().filter(|newest| newest.end() <= at);
             kept.into_iter().chain(newest).max_by_key(Kline::end)
         };
         sources.iter().filter_map(last).max_by_key(Kline::end)
@@ -236,15 +236,18 @@ impl<S: Source> History<'_, S> {
         let first = |&series: &Series| {
             self.budget.spend(1);
             let kept = self.source.closed(series, &Range { from: Some(at), to: None, limit: 1 });
-            kept.first().copied().or_else(|| self.source.newest(series).filter(|newest| newest.open_time >= at))
+            let mut newest = self.source.newest(series).into_iter();
+            kept.first().copied().or_else(|| newest.find(|newest| newest.open_time >= at))
         };
         sources.iter().filter_map(first).min_by_key(|kline| kline.open_time)
     }
 
     /// When the oldest and the newest candle open, open ones included.
     fn extent(&self, sources: &[Series]) -> Option<(Nanos, Nanos)> {
-        let newest = |&series: &Series| self.source.newest(series).map(|kline| (kline.open_time, kline.open_time));
-        let extents = sources.iter().flat_map(|series| [self.source.extent(*series), newest(series)]).flatten();
+        let extents = sources.iter().flat_map(|&series| {
+            let newest = self.source.newest(series).into_iter().map(|kline| (kline.open_time, kline.open_time));
+            self.source.extent(series).into_iter().chain(newest)
+        });
         extents.reduce(|(oldest, newest), (first, last)| (oldest.min(first), newest.max(last)))
     }
 }

@@ -4,7 +4,7 @@ mod spelling;
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     time::Duration,
 };
 
@@ -60,10 +60,9 @@ impl<'a> Parameters<'a> {
     pub fn new(pairs: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Self {
         let mut parameters = Self::default();
         for (name, value) in pairs {
-            if parameters.by_name.contains_key(&name) {
-                parameters.repeated.get_or_insert(name);
-            } else {
-                parameters.by_name.insert(name, value);
+            match parameters.by_name.entry(name) {
+                Entry::Vacant(vacant) => _ = vacant.insert(value),
+                Entry::Occupied(occupied) => _ = parameters.repeated.get_or_insert(occupied.key().clone()),
             }
         }
         parameters

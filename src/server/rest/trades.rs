@@ -78,14 +78,15 @@ impl Request<'_> {
         let is_in = |trade: &AggTrade| filter.end.is_none_or(|end| trade.time <= end);
         match (filter.from_id, filter.start) {
             (Some(id), _) if recent.first().is_some_and(|first| first.id == id) => recent,
-            (Some(id), _) => oldest(join(store.from_id(id, filter.limit), recent), filter.limit),
+            (Some(id), _) => oldest(join(store.starting_at(id, filter.limit), recent), filter.limit),
             (None, Some(start)) => {
                 let all = AggTradesFilter { limit: 1, from_id: Some(0), ..AggTradesFilter::default() };
                 let is_whole = views.agg_trades(instrument, &all).first().is_some_and(|first| first.time < start);
                 if is_whole {
                     return recent;
                 }
-                let mut older = store.first_since(start).map_or_else(Vec::new, |id| store.from_id(id, filter.limit));
+                let mut older =
+                    store.first_since(start).map_or_else(Vec::new, |id| store.starting_at(id, filter.limit));
                 older.retain(is_in);
                 oldest(join(older, recent), filter.limit)
             }
@@ -129,12 +130,12 @@ struct Aggregates<'a> {
 }
 
 impl Aggregates<'_> {
-    fn from_id(&self, id: i64, limit: usize) -> Vec<AggTrade> {
+    fn starting_at(&self, id: i64, limit: usize) -> Vec<AggTrade> {
         self.store.agg_trades(self.instrument, Some(id), limit)
     }
 
     fn next(&self, id: i64) -> Option<AggTrade> {
-        self.from_id(id, 1).first().copied()
+        self.starting_at(id, 1).first().copied()
     }
 
     /// An id from which on all that is known happened at `start` or later.
@@ -166,7 +167,7 @@ impl Aggregates<'_> {
         let (page, mut span, mut found) = (4 * MOST, limit as i64, Vec::new());
         loop {
             let from = behind.saturating_sub(span).max(first.id);
-            let mut trades = self.from_id(from, page);
+            let mut trades = self.starting_at(from, page);
             let is_cut = trades.len() == page && trades.last().is_some_and(|last| last.id < behind - 1);
             trades.retain(|trade| trade.id < behind);
             if !is_cut {

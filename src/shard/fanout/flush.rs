@@ -54,9 +54,7 @@ impl<W: Wire> Fanout<W> {
     pub fn write(&mut self, index: u32) {
         let Some(link) = self.links.get_mut(index) else { return };
         let Some(outbox) = &mut link.outbox else { return };
-        let before = outbox.len();
-        let outcome = outbox.drain(&mut link.wire, &mut self.tally.writes);
-        self.tally.bytes += (before - outbox.len()) as u64;
+        let outcome = outbox.drain(&mut link.wire, &mut self.tally);
         match outcome {
             Ok(true) => {
                 link.outbox = None;
@@ -75,7 +73,7 @@ impl<W: Wire> Fanout<W> {
         let mut close = Vec::new();
         frame::close(&mut close, CloseReason::SlowConsumer.code(), CloseReason::SlowConsumer.text());
         if let Some(outbox) = &mut link.outbox {
-            let pushed = outbox.push(Part { bytes: &close, class: Class::Last }, self.outbox_bytes_max);
+            let pushed = outbox.push(Part::alone(&close, Class::Last), self.outbox_bytes_max);
             debug_assert_eq!(pushed, Ok(()), "the last frame is never refused");
         }
     }
@@ -114,6 +112,7 @@ impl<W: Wire> Link<W> {
         let parts = arena.parts(pending);
         if let Some(outbox) = &mut self.outbox {
             let pushed = parts.clone().try_for_each(|part| outbox.push(part, outbox_bytes_max));
+            tally.conflated += outbox.take_conflated();
             return Ok(if pushed == Err(Full) { Sent::TooSlow } else { Sent::Later });
         }
         let (count, total) = parts.clone().fold((0, 0), |(count, total), part| (count + 1, total + part.bytes.len()));
@@ -132,10 +131,7 @@ impl<W: Wire> Link<W> {
             return Ok(Sent::TooSlow);
         }
         // A short write is not yet the "would block" that arms the poll's next notice.
-        let before = outbox.len();
-        let is_empty = outbox.drain(wire, &mut tally.writes)?;
-        tally.bytes += (before - outbox.len()) as u64;
-        if is_empty {
+        if outbox.drain(wire, tally)? {
             self.outbox = None;
             return Ok(Sent::All);
         }

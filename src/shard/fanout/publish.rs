@@ -78,6 +78,7 @@ impl<W: Wire> Fanout<W> {
         let Some(kept) = retained.newest(topic) else { return };
         scratch.forget_bodies();
         let made = scratch.make(arena, catalogue, topic, form, &kept.update, &kept.batch);
+        arena.mark(made, (topic, form));
         arena.link(made, session, Class::Data);
         tally.encoded += 1;
         tally.deliveries += 1;
@@ -108,8 +109,12 @@ impl<W: Wire> Fanout<W> {
             return;
         }
         scratch.forget_bodies();
+        let is_state = topic.is_state() && !is_final(update, batch);
         for group in groups {
             let made = scratch.make(arena, catalogue, topic, group.form, update, batch);
+            if is_state {
+                arena.mark(made, (topic, group.form));
+            }
             arena.link_all(made, &group.members);
             tally.encoded += 1;
             tally.deliveries += group.members.len() as u64;
@@ -127,6 +132,11 @@ impl<W: Wire> Fanout<W> {
             self.close(session, reason);
         }
     }
+}
+
+/// Whether a value has to arrive although it is one of a state: the last word about a candle.
+fn is_final(update: &Update, batch: &Batch) -> bool {
+    matches!(update.payload, Payload::Kline(index) if batch.klines[index as usize].closed)
 }
 
 impl Scratch {

@@ -1,5 +1,6 @@
 //! The work of a shard against sockets that can be starved, at times that are made up.
 
+mod conflation;
 mod rig;
 
 use std::collections::BTreeMap;

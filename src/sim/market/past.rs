@@ -26,8 +26,8 @@ const TRADES: std::ops::RangeInclusive<i64> = 8..=600;
 const QUIET_WEIGHT_MAX: u32 = 15;
 /// How far the price goes in two minutes, in 2^-32 of it; in four times the time it goes twice as far.
 const STEP: i64 = 2_400_000;
-/// Longest wave of the price: 2^19 minutes are a year.
-const OCTAVE_MAX: u32 = 19;
+/// Waves of the price, each four times as long as the one before: the longest has 2^19 minutes, a year.
+const OCTAVES: usize = 10;
 
 /// One symbol's past.
 #[derive(Debug)]
@@ -42,8 +42,30 @@ pub(super) struct Past {
     /// Ids of the first live trade and aggregate.
     first_id: i64,
     first_aggregate_id: i64,
+    /// Where wave and count stand at the end.
+    end_wave: i64,
+    end_count: i64,
     /// Whole days that were asked for: at most those of the reach.
     days: BTreeMap<i64, Option<Bar>>,
+}
+
+/// What lies between two minutes.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    /// The last price.
+    price: i64,
+    /// Trades since the epoch.
+    count: i64,
+}
+
+/// The ends of the waves that the last minute was on: the next one is nearly always on the same.
+#[derive(Debug)]
+struct Waves([(i64, i64, i64); OCTAVES]);
+
+impl Default for Waves {
+    fn default() -> Self {
+        Self([(i64::MIN, 0, 0); OCTAVES])
+    }
 }
 
 /// Equal trades of one minute.
@@ -68,8 +90,12 @@ impl Past {
             end,
             first_id,
             first_aggregate_id: first_id,
+            end_wave: 0,
+            end_count: 0,
             days: BTreeMap::new(),
         };
+        past.end_wave = past.wave(end, &mut Waves::default());
+        past.end_count = past.count_before(end);
         // Ids are positive: where they begin low, so does history.
         if past.id_at(past.begin) < 1 {
             past.begin = (end - (first_id - 1).max(0) / (past.pace * 3)).max(past.begin);
@@ -89,24 +115,18 @@ impl Past {
 
     /// The price with which a minute begins: the last one before it.
     pub(super) fn price_before(&self, minute: i64) -> i64 {
-        let minute = minute.clamp(self.begin, self.end);
-        self.wave_price(if self.is_quiet(minute - 1) { minute - 1 } else { minute })
+        self.edge(minute.clamp(self.begin, self.end), &mut Waves::default()).price
     }
 
     /// The first trade id of a minute, or of the next one with trades.
     pub(super) fn id_at(&self, minute: i64) -> i64 {
-        self.first_id - (self.count_before(self.end) - self.count_before(minute))
+        self.first_id - (self.end_count - self.count_before(minute))
     }
 
     /// One minute.
     pub(super) fn bar(&self, minute: i64) -> Bar {
-        let mut id = self.id_at(minute);
-        let groups = self.groups(minute).map(|group| {
-            let bar = Bar::of_equal(id, group.trades, group.price, group.quantity, group.buyer_is_maker);
-            id += group.trades;
-            bar
-        });
-        Bar::of_bars(groups.into_iter()).unwrap_or_else(|| Bar::empty(self.price_before(minute)))
+        let (open, close) = self.edges(minute);
+        self.bar_between(minute, open, close)
     }
 
     /// What was traded from minute `from` to before minute `to`, as far as they are past.
@@ -137,7 +157,8 @@ impl Past {
 
     /// The trades of a minute.
     pub(super) fn trades(&self, minute: i64) -> Vec<Trade> {
-        let groups = self.groups(minute);
+        let (open, close) = self.edges(minute);
+        let groups = self.groups(minute, open, close);
         let count: i64 = groups.iter().map(|group| group.trades).sum();
         let first = self.id_at(minute);
         let each = groups.iter().flat_map(|group| (0..group.trades).map(move |_| group));
@@ -186,13 +207,39 @@ impl Past {
     }
 
     fn sum_of_minutes(&self, from: i64, to: i64) -> Option<Bar> {
-        Bar::of_bars((from..to).map(|minute| self.bar(minute)))
+        let mut waves = Waves::default();
+        let mut open = self.edge(from, &mut waves);
+        Bar::of_bars((from..to).map(|minute| {
+            let close = self.edge(minute + 1, &mut waves);
+            self.bar_between(minute, std::mem::replace(&mut open, close), close)
+        }))
+    }
+
+    fn edges(&self, minute: i64) -> (Edge, Edge) {
+        let mut waves = Waves::default();
+        (self.edge(minute, &mut waves), self.edge(minute + 1, &mut waves))
+    }
+
+    /// What lies between a minute and the one before; a quiet one changes nothing.
+    fn edge(&self, minute: i64, waves: &mut Waves) -> Edge {
+        let at = if self.is_quiet(minute - 1) { minute - 1 } else { minute };
+        Edge { price: self.wave_price(at, waves), count: self.count_before(minute) }
+    }
+
+    fn bar_between(&self, minute: i64, open: Edge, close: Edge) -> Bar {
+        let mut id = self.first_id - (self.end_count - open.count);
+        let groups = self.groups(minute, open, close).map(|group| {
+            let bar = Bar::of_equal(id, group.trades, group.price, group.quantity, group.buyer_is_maker);
+            id += group.trades;
+            bar
+        });
+        Bar::of_bars(groups.into_iter()).unwrap_or_else(|| Bar::empty(open.price))
     }
 
     /// First the open, then high and low in either order, then the close; nothing in a quiet minute.
-    fn groups(&self, minute: i64) -> [Group; 4] {
-        let (open, close) = (self.price_before(minute), self.price_before(minute + 1));
-        let count = self.count_before(minute + 1) - self.count_before(minute);
+    fn groups(&self, minute: i64, open: Edge, close: Edge) -> [Group; 4] {
+        let count = close.count - open.count;
+        let (open, close) = (open.price, close.price);
         let Symbol { tick, step, price, .. } = *self.symbol;
         // Up to some hundredths of a percent beyond open and close, in whole ticks.
         let reach = |salt: u64| {
@@ -233,8 +280,8 @@ impl Past {
 
     /// Where the waves have the price at the begin of a minute, in whole ticks: at the end of the past, the price with
     /// which the live market begins.
-    fn wave_price(&self, minute: i64) -> i64 {
-        let away = i128::from(self.wave(minute) - self.wave(self.end));
+    fn wave_price(&self, minute: i64, waves: &mut Waves) -> i64 {
+        let away = i128::from(self.wave(minute, waves) - self.end_wave);
         let (price, one) = (i128::from(self.symbol.price), 1_i128 << 32);
         // It doubles as easily as it halves, and is never gone.
         let moved = if away >= 0 { price * (one + away) / one } else { price * one / (one - away) };
@@ -244,14 +291,17 @@ impl Past {
     }
 
     /// Waves of 2, 8, 32 ... minutes on top of each other, each twice as high as the one before.
-    fn wave(&self, minute: i64) -> i64 {
+    fn wave(&self, minute: i64, waves: &mut Waves) -> i64 {
         let mut sum = 0;
-        for octave in (1..=OCTAVE_MAX).step_by(2) {
-            let point = |index: i64| (self.random(index, 100 + u64::from(octave)) >> 43) as i64 - (1 << 20);
+        for (order, ends) in waves.0.iter_mut().enumerate() {
+            let octave = 2 * order + 1;
             let (index, within) = (minute >> octave, minute & ((1 << octave) - 1));
-            let left = point(index);
-            let at = left + (((point(index + 1) - left) * within) >> octave);
-            sum += (at * (STEP << ((octave - 1) / 2))) >> 20;
+            if ends.0 != index {
+                let point = |index: i64| (self.random(index, 100 + octave as u64) >> 43) as i64 - (1 << 20);
+                *ends = (index, point(index), point(index + 1));
+            }
+            let at = ends.1 + (((ends.2 - ends.1) * within) >> octave);
+            sum += (at * (STEP << order)) >> 20;
         }
         sum
     }
@@ -283,22 +333,22 @@ mod tests {
 
     #[test]
     fn minutes_join_each_other_and_the_live_market() {
-        for index in 0..SYMBOLS.len() {
+        for (index, symbol) in SYMBOLS.iter().enumerate() {
             let past = past(index, 3);
             let mut quiet = 0;
             for minute in past.end() - 3_000..past.end() {
                 let (bar, next) = (past.bar(minute), past.bar(minute + 1));
                 assert!(bar.low <= bar.open.min(bar.close) && bar.open.max(bar.close) <= bar.high);
-                assert!(bar.low > 0 && bar.close % SYMBOLS[index].tick == 0);
+                assert!(bar.low > 0 && bar.close % symbol.tick == 0);
                 if minute + 1 < past.end() {
-                    assert_eq!(bar.close, next.open, "{} {minute}", SYMBOLS[index].name);
+                    assert_eq!(bar.close, next.open, "{} {minute}", symbol.name);
                     assert_eq!(past.id_at(minute) + bar.trades, past.id_at(minute + 1));
                 }
                 quiet += u32::from(bar.trades == 0);
             }
             assert_eq!(past.bar(past.end() - 1).last_id(), FIRST - 1);
-            assert_eq!(past.bar(past.end() - 1).close, SYMBOLS[index].price);
-            assert_eq!(quiet > 0, SYMBOLS[index].weight <= QUIET_WEIGHT_MAX, "{}", SYMBOLS[index].name);
+            assert_eq!(past.bar(past.end() - 1).close, symbol.price);
+            assert_eq!(quiet > 0, symbol.weight <= QUIET_WEIGHT_MAX, "{}", symbol.name);
         }
     }
 

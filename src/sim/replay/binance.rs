@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use reel::{Depth, Entry, Reel, last_id, rest_aggregate, rest_trade};
+use reel::{Depth, Entry, Reel, last_id, request_key, rest_aggregate, rest_trade};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, error::Error};
 
@@ -25,7 +25,7 @@ use crate::{
         control::{Control, Query},
         door::{Answer, Exchange, Plain, Socket},
         frame::combined,
-        rest::{exchange_info_body, invalid_symbol, limit, names_of, number, symbol_of},
+        rest::{exchange_info_body, invalid_symbol, limit, names_of, nothing_here, number, symbol_of},
     },
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Binance {
     reel: Reel,
     /// Symbols whose book has been answered for.
     answered: Mutex<BTreeSet<Arc<str>>>,
+    /// How often each recorded answer has been given.
+    given: Mutex<HashMap<String, usize>>,
 }
 
 /// One client connection.
@@ -63,7 +65,7 @@ impl Binance {
     pub(super) fn new(recording: &Recording, settings: &Settings) -> Self {
         let reel = Reel::new(recording, &settings.symbols);
         let stage = Arc::new(Stage::new(settings, reel.times.clone(), &reel.entry_topics(), reel.topics.len()));
-        Self { stage, reel, answered: Mutex::default() }
+        Self { stage, reel, answered: Mutex::default(), given: Mutex::default() }
     }
 
     pub(super) fn symbols(&self) -> Vec<String> {
@@ -201,6 +203,17 @@ impl Binance {
         Some(depth.body(limit).into())
     }
 
+    /// The answer that an equal request got when it was recorded: the next one each time, the last one from then on.
+    fn recorded(&self, path: &str, query: &Query) -> Option<Answer> {
+        let key = request_key(path, query);
+        let answers = self.reel.answers.get(&key)?;
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = given.entry(key).or_default();
+        let (status, body) = answers.get(*count).or(answers.last())?;
+        *count += 1;
+        Some(Answer { status: *status, ..Answer::ok(body.clone()) })
+    }
+
     /// Trades or aggregates that were sent already, newest last.
     fn trades(&self, query: &Query, channel: &str) -> Result<Answer, Answer> {
         let symbol = self.symbol(query)?;
@@ -284,9 +297,13 @@ impl Exchange for Binance {
             "/api/v3/time" => Ok(Answer::ok(format!(r#"{{"serverTime":{}}}"#, clock::now().millis()))),
             "/api/v3/exchangeInfo" => self.exchange_info(query),
             "/api/v3/depth" => self.depth(query).await,
-            "/api/v3/trades" | "/api/v3/historicalTrades" => self.trades(query, "trade"),
-            "/api/v3/aggTrades" => self.trades(query, "aggTrade"),
-            _ => Err(Answer { status: 404, ..Answer::ok("") }),
+            path => match (self.recorded(path, query), path) {
+                (Some(answer), _) => Ok(answer),
+                (None, "/api/v3/trades" | "/api/v3/historicalTrades") => self.trades(query, "trade"),
+                (None, "/api/v3/aggTrades") => self.trades(query, "aggTrade"),
+                // Not recorded, so it is not there; to ask again is of no use.
+                (None, _) => Err(nothing_here()),
+            },
         };
         result.unwrap_or_else(|refusal| refusal)
     }

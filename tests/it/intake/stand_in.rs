@@ -39,6 +39,12 @@ pub struct Asked {
     reply: oneshot::Sender<Response<Full<Bytes>>>,
 }
 
+/// Who came.
+pub enum Visit {
+    Socket(Box<Socket>),
+    Asked(Asked),
+}
+
 impl StandIn {
     pub async fn open() -> Self {
         let (socket_sender, sockets) = mpsc::channel(64);
@@ -57,6 +63,14 @@ impl StandIn {
 
     pub async fn asked(&mut self) -> Asked {
         soon(self.asked.recv()).await.expect("the door is open")
+    }
+
+    /// Whatever comes next, however long that takes.
+    pub async fn either(&mut self) -> Visit {
+        tokio::select! {
+            socket = self.sockets.recv() => Visit::Socket(Box::new(socket.expect("the door is open"))),
+            asked = self.asked.recv() => Visit::Asked(asked.expect("the door is open")),
+        }
     }
 
     /// A request that came and waits already.

@@ -15,6 +15,7 @@ const NOW: Nanos = Nanos(START.0 + 94 * HOUR_NS + 17 * MINUTE.0 + 123_456_789);
 #[derive(Default)]
 struct Made {
     closed: HashMap<Series, BTreeMap<Nanos, Kline>>,
+    just_closed: HashMap<Series, Kline>,
     newest: HashMap<Series, Kline>,
 }
 
@@ -39,6 +40,10 @@ impl Made {
                 }
                 (open, rest) = (end, behind);
             }
+            // It has not reached the store yet.
+            if let Some((_, last)) = list.pop_last() {
+                made.just_closed.insert(series, last);
+            }
             made.closed.insert(series, list);
         }
         made
@@ -61,8 +66,8 @@ impl Source for Made {
         newest
     }
 
-    fn newest(&self, series: Series) -> Option<Kline> {
-        self.newest.get(&series).copied()
+    fn newest(&self, series: Series) -> Vec<Kline> {
+        [&self.just_closed, &self.newest].into_iter().filter_map(|list| list.get(&series).copied()).collect()
     }
 
     fn extent(&self, series: Series) -> Option<(Nanos, Nanos)> {

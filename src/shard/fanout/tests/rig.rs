@@ -12,7 +12,7 @@ use super::super::*;
 use crate::{
     config::Config,
     market::{InstrumentId, Price, Quantity, Span, Trade},
-    session::opening,
+    session::{opening, sbe_opening},
     topic::{Batch, Cadence, Payload, Update},
 };
 
@@ -88,7 +88,7 @@ impl Pipe {
         let mut bytes = self.0.outbound.borrow_mut();
         let mut heard = Vec::new();
         let mut rest = &bytes[..];
-        while rest.len() >= 2 {
+        while rest.len() >= 2 && (rest[1] < 126 || rest.len() >= 4) {
             let length = frame::length(rest);
             if rest.len() < length {
                 break;
@@ -98,6 +98,12 @@ impl Pipe {
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
             heard.push(match one[0] {
                 0x81 => text(&one[header..]),
+                0x82 => {
+                    let message = &one[header..];
+                    let template = u16::from_le_bytes([message[2], message[3]]);
+                    let id = i64::from_le_bytes(message[16..24].try_into().unwrap());
+                    format!("sbe:{template}:{id}:{}", text(&message[message.len() - 7..]))
+                }
                 0x88 if length == 2 => "close".to_owned(),
                 0x88 => format!("close:{}:{}", u16::from_be_bytes([one[2], one[3]]), text(&one[4..])),
                 0x89 => format!("ping:{}", text(&one[2..])),
@@ -160,6 +166,13 @@ impl Rig {
     pub(super) fn open(&mut self, url: &str) -> Client {
         let pipe = Pipe::default();
         let opening = opening(url, &self.catalogue).unwrap();
+        let index = self.fanout.admit(pipe.clone(), &opening, b"");
+        Client { pipe, index }
+    }
+
+    pub(super) fn open_sbe(&mut self, url: &str) -> Client {
+        let pipe = Pipe::default();
+        let opening = sbe_opening(url, &self.catalogue).unwrap();
         let index = self.fanout.admit(pipe.clone(), &opening, b"");
         Client { pipe, index }
     }

@@ -38,6 +38,8 @@ pub(super) struct Reel {
     pub(super) topics: HashMap<String, Topic>,
     /// Symbols that were recorded, upper case, with their exchangeInfo objects.
     pub(super) symbols: BTreeMap<Arc<str>, String>,
+    /// Answers that came over REST, with their status, by what was asked for ([`request_key`]), in order.
+    pub(super) answers: HashMap<String, Vec<(u16, Bytes)>>,
 }
 
 impl Reel {
@@ -63,12 +65,23 @@ impl Reel {
                 Kind::Response { url, status: 200 } if url.contains("/exchangeInfo") => {
                     recorded_info.extend(infos_in(&record.bytes));
                 }
+                // Who is refused for the moment asks again; all else is what there is to say.
+                Kind::Response { url, status } if matches!(status, 200 | 400 | 404) => {
+                    if let Some(at) = url.find("/api/v3/") {
+                        let (path, query) = url[at..].split_once('?').unwrap_or((&url[at..], ""));
+                        let answers = reel.answers.entry(request_key(path, &Query::parse(query))).or_default();
+                        answers.push((*status, record.bytes.clone()));
+                    }
+                }
                 Kind::Received => {
                     let names = names.get(&record.connection).map_or(&[][..], Vec::as_slice);
                     let Some((stream, payload)) = frame(record, names) else { continue };
                     let symbol = stream.split('@').next().unwrap_or("").to_uppercase();
-                    if is_wanted(&symbol) {
-                        reel.add_symbol(&symbol);
+                    let is_of_all = symbol.starts_with('!');
+                    if is_of_all || is_wanted(&symbol) {
+                        if !is_of_all {
+                            reel.add_symbol(&symbol);
+                        }
                         let next = reel.topics.len() as Topic;
                         let topic = *reel.topics.entry(stream).or_insert(next);
                         reel.push(record, Entry::Frame { topic, payload });
@@ -247,21 +260,42 @@ fn frame(record: &Record, names: &[String]) -> Option<(String, Bytes)> {
 
 /// The stream of a raw payload on a connection with several.
 fn raw_stream(event: &serde_json::Value, names: &[String]) -> Option<String> {
-    let symbol = event.get("s")?.as_str()?.to_lowercase();
-    let suffix = match event.get("e").and_then(serde_json::Value::as_str) {
-        Some("trade") => "trade".to_owned(),
-        Some("aggTrade") => "aggTrade".to_owned(),
+    let text = |value: &serde_json::Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
+    if let Some(first) = event.get(0) {
+        let begin = match text(first, "e")?.as_str() {
+            "24hrMiniTicker" => "!miniTicker@arr".to_owned(),
+            "24hrTicker" => "!ticker@arr".to_owned(),
+            rolling => format!("!ticker_{}@arr", rolling.strip_suffix("Ticker")?),
+        };
+        return Some(names.iter().find(|name| name.starts_with(&begin)).cloned().unwrap_or(begin));
+    }
+    let symbol = text(event, "s")?.to_lowercase();
+    let suffix = match text(event, "e").as_deref() {
+        Some(same @ ("trade" | "aggTrade" | "blockTrade" | "avgPrice" | "referencePrice")) => same.to_owned(),
         Some("24hrTicker") => "ticker".to_owned(),
         Some("24hrMiniTicker") => "miniTicker".to_owned(),
-        Some("kline") => format!("kline_{}", event.get("k")?.get("i")?.as_str()?),
+        Some("kline") => {
+            // Nothing in a candle tells its zone: it is taken for the one that was asked for.
+            let begin = format!("{symbol}@kline_{}", text(event.get("k")?, "i")?);
+            let shifted = format!("{begin}@+08:00");
+            return Some(if names.contains(&shifted) && !names.contains(&begin) { shifted } else { begin });
+        }
         Some("depthUpdate") => {
             let begin = format!("{symbol}@depth");
             return Some(names.iter().find(|name| name.starts_with(&begin)).cloned().unwrap_or(begin + "@100ms"));
         }
+        Some(rolling) => format!("ticker_{}", rolling.strip_suffix("Ticker")?),
         None if event.get("u").is_some() => "bookTicker".to_owned(),
-        _ => return None,
+        None => return None,
     };
     Some(format!("{symbol}@{suffix}"))
+}
+
+/// What a request asks for, whatever the order of its parameters.
+pub(super) fn request_key(path: &str, query: &Query) -> String {
+    let mut pairs: Vec<String> = query.pairs().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.sort_unstable();
+    format!("{path}?{}", pairs.join("&"))
 }
 
 fn names_in_url(url: &str) -> Vec<String> {

@@ -1,0 +1,104 @@
+//! Candles of a second from trades, each told once, just after it has ended.
+
+use super::candles::{Moment, count};
+use crate::market::{AggTrade, Decimals, Kline, Nanos, Price, Series};
+
+/// The candles of a second of one instrument.
+#[derive(Debug, Default)]
+pub struct Seconds {
+    open: Option<Kline>,
+    whole: bool,
+    last_id: Option<i64>,
+    carry: Option<Price>,
+    /// The line is down, or was: what comes next may not continue what came last.
+    doubtful: bool,
+    lacking: Option<Nanos>,
+}
+
+impl Seconds {
+    /// No line is up any more: nothing is told until one is.
+    pub fn disconnected(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// A line is up again: the first whole second from now on is the next one to be told.
+    pub fn connected(&mut self) {
+        if std::mem::take(&mut self.doubtful)
+            && let Some(kline) = self.open.take()
+        {
+            self.lacking.get_or_insert(kline.open_time);
+        }
+    }
+
+    /// Counts the next trade, in the order of ids. Late ones are left out.
+    pub fn trade(&mut self, trade: &AggTrade, decimals: Decimals, closed: &mut Vec<Kline>) {
+        let continues = self.last_id.is_none_or(|last| trade.first_id == last + 1);
+        self.last_id = Some(trade.last_id);
+        self.whole &= continues;
+        let open = Series::SECOND.open_time(trade.time);
+        self.close_to(open, closed);
+        if let Some(kline) = self.open.as_mut().filter(|kline| kline.open_time == open) {
+            count(kline, trade, decimals);
+            self.carry = Some(trade.price);
+        }
+    }
+
+    /// Closes what has ended by the clock.
+    pub fn due(&mut self, moment: &Moment, closed: &mut Vec<Kline>) {
+        let Some(kline) = &self.open else {
+            if moment.venue > Nanos(0) {
+                self.close_to(Series::SECOND.open_time(moment.venue), closed);
+            }
+            return;
+        };
+        if moment.held || self.doubtful || !moment.is_past(kline.end()) {
+            return;
+        }
+        let mut end = kline.end();
+        while moment.is_past(Series::SECOND.next_open(end)) && end.0 - kline.open_time.0 < BEHIND_MAX_NS {
+            end = Series::SECOND.next_open(end);
+        }
+        self.close_to(end, closed);
+    }
+
+    /// The opening time of the first second that was not told, since the last call.
+    pub fn take_lacking(&mut self) -> Option<Nanos> {
+        self.lacking.take()
+    }
+
+    /// Closes all before the second that opens at `open`, which is opened; after a long time only that.
+    fn close_to(&mut self, open: Nanos, closed: &mut Vec<Kline>) {
+        let Some(mut kline) = self.open else {
+            self.open = Some(Kline::empty(Series::SECOND, open, Price(0)));
+            self.whole = false;
+            return;
+        };
+        if open.0 - kline.open_time.0 > BEHIND_MAX_NS {
+            self.lacking.get_or_insert(kline.open_time);
+            self.open = Some(Kline::empty(Series::SECOND, open, Price(0)));
+            self.whole = false;
+            return;
+        }
+        while kline.open_time < open {
+            let next = Kline::empty(Series::SECOND, kline.end(), Price(0));
+            match self.carry.filter(|_| self.whole) {
+                Some(price) => {
+                    if kline.trades == 0 {
+                        (kline.open, kline.high, kline.low, kline.close) = (price, price, price, price);
+                    }
+                    kline.closed = true;
+                    closed.push(kline);
+                }
+                None => {
+                    self.lacking.get_or_insert(kline.open_time);
+                }
+            }
+            kline = next;
+            self.whole = true;
+        }
+        self.open = Some(kline);
+    }
+}
+
+/// Empty seconds in a row are told one by one up to so many; beyond that the line was down or the program asleep.
+const BEHIND_MAX_NS: i64 = 10_000_000_000;

@@ -1,0 +1,3 @@
+//! Derived against recorded.
+#![allow(unused_imports)]
+use super::*;

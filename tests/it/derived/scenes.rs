@@ -1,0 +1,3 @@
+//! Single scenes: what happens at the edges.
+#![allow(unused_imports)]
+use super::*;

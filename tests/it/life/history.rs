@@ -1,0 +1,210 @@
+//! The server is killed while it writes its history, again and again; what is kept stays true, and goes on.
+
+use std::{fs, path::Path, sync::Arc};
+
+use serde_json::Value;
+use tickcast::{
+    config::Config,
+    market::{Catalogue, Decimals, InstrumentId, Kline, Listing, Price, Quantity, Series, Status, Trade, Volume},
+    sim,
+    store::{Range, Store},
+};
+
+use super::{Metrics, Scratch, exchange, until, until_ready, venue};
+use crate::{client, process::Served};
+
+const SYMBOLS: [&str; 3] = ["BTCUSDT", "ETHUSDT", "SOLUSDT"];
+
+/// A file of history with all that may come to lie beside it, gone when dropped.
+struct History(Scratch);
+
+impl History {
+    fn named(name: &str) -> Self {
+        Self(Scratch::named(name))
+    }
+
+    /// Names of damaged files that were set aside.
+    fn aside(&self) -> Vec<String> {
+        let path = Path::new(self.0.path());
+        let prefix = format!("{}.", path.file_name().expect("a name").to_str().expect("a plain name"));
+        let entries = fs::read_dir(path.parent().expect("a folder")).expect("it can be read");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with(&prefix)).collect()
+    }
+
+    /// Opens a copy, as the next start will find it.
+    fn copy(&self) -> (Arc<Store>, Scratch) {
+        let copy = Scratch::named("history-copy.redb");
+        fs::copy(self.0.path(), &copy.0).expect("it is there");
+        let settings = tickcast::config::Store { path: copy.path().to_owned(), ..Config::embedded().store };
+        (Store::open(catalogue(), &settings).expect("it opens"), copy)
+    }
+}
+
+/// The instruments as the server's configuration has them.
+fn catalogue() -> Arc<Catalogue> {
+    let mut catalogue = Catalogue::new();
+    let binance = catalogue.add_venue("binance", None);
+    for symbol in SYMBOLS {
+        let id = catalogue.add_instrument(binance, symbol, symbol);
+        catalogue.instrument(id).list(Listing {
+            native: symbol.to_owned(),
+            base: symbol.trim_end_matches("USDT").to_owned(),
+            quote: "USDT".to_owned(),
+            decimals: Decimals::EIGHT,
+            status: Status::Trading,
+            tick_size: "0.01000000".to_owned(),
+            step_size: "0.00001000".to_owned(),
+            binance_info: None,
+        });
+    }
+    Arc::new(catalogue)
+}
+
+/// What an exchange's REST says.
+async fn ask(market: &sim::Running, path: &str) -> Vec<Value> {
+    let answer = client::get(&format!("http://{}/api/v3/{path}", market.addr())).await;
+    answer.as_array().unwrap_or_else(|| panic!("{path}: {answer}")).clone()
+}
+
+/// Decimal text with eight places as a mantissa.
+fn mantissa(value: &Value) -> i128 {
+    let text = value.as_str().expect("decimal text");
+    let (whole, fraction) = text.split_once('.').expect("a point");
+    assert_eq!(fraction.len(), 8, "{text}");
+    format!("{whole}{fraction}").parse().expect("digits")
+}
+
+/// Every kept trade is the exchange's own; returns the newest id of each symbol.
+async fn check_trades(store: &Store, market: &sim::Running) -> Vec<i64> {
+    let mut newest = Vec::new();
+    for (index, symbol) in SYMBOLS.iter().enumerate() {
+        let kept = store.trades(InstrumentId(index as u32), None, usize::MAX);
+        for part in kept.chunk_by(|trade, next| trade.id + 1 == next.id).flat_map(|run| run.chunks(1000)) {
+            let (from, count) = (part[0].id, part.len());
+            let path = format!("historicalTrades?symbol={symbol}&fromId={from}&limit={count}");
+            let theirs = ask(market, &path).await;
+            let shown = |trade: &Trade| {
+                let (price, quantity, time) = (trade.price.0.into(), trade.quantity.0.into(), trade.time.millis());
+                (trade.id, price, quantity, time, trade.buyer_is_maker)
+            };
+            let said = |row: &Value| {
+                let (id, time) = (row["id"].as_i64().expect("an id"), row["time"].as_i64().expect("a time"));
+                let maker = row["isBuyerMaker"].as_bool().expect("a flag");
+                (id, mantissa(&row["price"]), mantissa(&row["qty"]), time, maker)
+            };
+            let (ours, theirs): (Vec<_>, Vec<_>) =
+                (part.iter().map(shown).collect(), theirs.iter().map(said).collect());
+            assert_eq!(ours, theirs, "{symbol}");
+        }
+        newest.push(kept.last().map_or(-1, |trade| trade.id));
+    }
+    newest
+}
+
+/// Every kept candle of the series is the exchange's own, and none lacks between them; returns how many were compared.
+async fn check_klines(store: &Store, market: &sim::Running, series: Series) -> usize {
+    let mut compared = 0;
+    for (index, symbol) in SYMBOLS.iter().enumerate() {
+        let all = Range { from: None, to: None, limit: usize::MAX };
+        let kept = store.klines(InstrumentId(index as u32), series, &all);
+        assert!(kept.is_sorted_by(|kline, next| kline.end() <= next.open_time));
+        for part in kept.chunks(500) {
+            let (from, to) = (part[0].open_time.millis(), part[part.len() - 1].open_time.millis());
+            let interval = series.interval().text();
+            let path = format!("klines?symbol={symbol}&interval={interval}&startTime={from}&endTime={to}&limit=1000");
+            let theirs = ask(market, &path).await;
+            for ours in part {
+                let row = theirs.iter().find(|row| row[0].as_i64() == Some(ours.open_time.millis()));
+                assert_same(symbol, ours, row.expect("the exchange has this candle"));
+                compared += 1;
+            }
+        }
+    }
+    compared
+}
+
+fn assert_same(symbol: &str, ours: &Kline, row: &Value) {
+    let price = |index: usize| Price(i64::try_from(mantissa(&row[index])).expect("it fits"));
+    let volume = |index: usize| Volume(mantissa(&row[index]));
+    let theirs = Kline {
+        open: price(1),
+        high: price(2),
+        low: price(3),
+        close: price(4),
+        volume: volume(5),
+        quote_volume: volume(7),
+        trades: row[8].as_i64().expect("a count"),
+        taker_volume: volume(9),
+        taker_quote_volume: volume(10),
+        ..*ours
+    };
+    assert_eq!(*ours, theirs, "{symbol} {row}");
+}
+
+#[tokio::test]
+async fn history_outlives_kills_in_the_middle_of_writes() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let market = exchange(&SYMBOLS, |settings| settings.rate = 3000);
+    let history = History::named("kills.redb");
+    let config = Scratch::with("kills.toml", &venue(&market));
+    let path = format!("store.path={}", history.0.path());
+    let arguments = ["serve", "--config", config.path(), "--set", &path, "--set", "store.commit_interval_ms=10"];
+    let mut newest = vec![-1; SYMBOLS.len()];
+    let mut compared = 0;
+    for _ in 0..6 {
+        let served = Served::start(&arguments);
+        let commits = f64::from(random.u32(3..60));
+        until(&format!("{commits} commits"), || async {
+            Metrics::of(&served).await.sum("tickcast_store_commits_total", "") >= commits
+        })
+        .await;
+        served.signal("KILL");
+        let log = served.log();
+        assert_eq!(served.wait(), None, "killed");
+        assert!(!log.contains("panicked") && !log.contains("ERROR"), "{log}");
+        assert_eq!(history.aside(), Vec::<String>::new());
+        let (store, _copy) = history.copy();
+        let now = check_trades(&store, &market).await;
+        assert!(now.iter().zip(&newest).all(|(now, before)| now >= before), "{now:?} after {newest:?}");
+        newest = now;
+        compared += check_klines(&store, &market, Series::SECOND).await;
+        compared += check_klines(&store, &market, Series::MINUTE).await;
+    }
+    assert!(newest.iter().all(|&id| id > 0), "trades of every symbol are kept: {newest:?}");
+    println!("{compared} candles compared");
+    // In order it ends as well, and nothing waits in memory for ever.
+    let served = Served::start(&arguments);
+    until_ready(&served).await;
+    assert_eq!(served.terminate(), Some(0));
+    let (store, _copy) = history.copy();
+    let now = check_trades(&store, &market).await;
+    assert!(now.iter().zip(&newest).all(|(now, before)| now > before), "{now:?} after {newest:?}");
+    let quantity = store.trades(InstrumentId(0), None, 1)[0].quantity;
+    assert_ne!(quantity, Quantity::ZERO);
+}
+
+#[tokio::test]
+async fn a_damaged_history_is_set_aside_and_said() {
+    let market = exchange(&SYMBOLS[..1], |_| {});
+    let history = History::named("damaged.redb");
+    fs::write(history.0.path(), "no database ".repeat(10_000)).expect("it is writable");
+    let config = Scratch::with("damaged.toml", &venue(&market));
+    let path = format!("store.path={}", history.0.path());
+    let served = Served::start(&["serve", "--config", config.path(), "--set", &path]);
+    until_ready(&served).await;
+    let aside = history.aside();
+    let [name] = &aside[..] else { panic!("one file is set aside: {aside:?}") };
+    let beside = Path::new(history.0.path()).with_file_name(name);
+    assert!(fs::read_to_string(&beside).expect("a text").starts_with("no database"));
+    fs::remove_file(beside).expect("it is there");
+    assert_eq!(served.lines_with("set aside"), 1, "{}", served.log());
+    assert_eq!(Metrics::of(&served).await.sum("tickcast_store_set_aside_total", ""), 1.0);
+    // Whoever comes second is told.
+    let (code, _, said) = crate::process::run(&["serve", "--config", config.path(), "--set", &path]);
+    assert_eq!(code, 73, "{said}");
+    assert!(said.contains("store.path = ") && said.contains("another process has this file open"), "{said}");
+    assert_eq!(served.terminate(), Some(0));
+}
