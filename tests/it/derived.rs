@@ -171,7 +171,10 @@ fn statistics_equal_a_naive_oracle() {
             let found = statistics.rolling(window, &bench.candles, trade.time, Decimals::EIGHT);
             // A window that reaches back beyond what was seen is not told.
             let from = (trade.time.0 - window.minutes() * MINUTE.0).div_euclid(MINUTE.0) * MINUTE.0;
-            assert_eq!(found.is_some(), from >= bench.heard.iter().find(is_minute).map_or(i64::MAX, |it| it.open_time.0));
+            assert_eq!(
+                found.is_some(),
+                from >= bench.heard.iter().find(is_minute).map_or(i64::MAX, |it| it.open_time.0)
+            );
             if let Some(found) = found {
                 oracle::check_rolling(&found, seen, from, trade.time);
                 compared += 1;
