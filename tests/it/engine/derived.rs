@@ -3,7 +3,7 @@
 use super::*;
 use crate::derived::{Oracle, SECOND, market};
 use tickcast::{
-    market::{AggTrade, Interval, MINUTE, Series, Zone},
+    market::{AggTrade, Decimals, Interval, MINUTE, Series, Zone},
     topic::{Array, TopicId},
 };
 
@@ -222,7 +222,7 @@ fn what_was_kept_is_not_fetched_again() {
 }
 
 fn kept(klines: Vec<Kline>) -> Inbound {
-    Inbound::Kept { instrument: INSTRUMENT, klines }
+    Inbound::Kept { instrument: INSTRUMENT, decimals: Decimals::EIGHT, klines }
 }
 
 #[test]
