@@ -284,7 +284,8 @@ impl Desk {
             _ => None,
         }));
         // The oldest row says how far the venue goes back, even if it is not one of those wanted.
-        let reaches = rows.first().is_some_and(|row| row.open_time <= from);
+        let second = series.next_open(series.open_time(from));
+        let reaches = rows.first().is_some_and(|row| row.open_time <= second);
         let oldest = rows.first().map_or(job.to, |row| row.open_time);
         rows.retain(|row| row.series == series && (from..job.to).contains(&row.open_time) && is_final(row));
         let next_id = job.next_id.or_else(|| self.derived.candles().next_id_at(job.to));

@@ -73,15 +73,15 @@ pub(super) fn begins(start: &str) -> bool {
 
 /// When the venue says that this happened.
 pub(super) fn event_time(message: &[u8]) -> Option<Nanos> {
-    let times = |json: &str| {
+    let text = std::str::from_utf8(message).ok()?;
+    let read = |json: &'_ str| -> Option<Nanos> {
         let times: Times<'_> = serde_json::from_str(json).ok()?;
         let of =
             |raw: Option<&RawValue>| raw?.get().parse().ok().filter(|time| *time > 0).map(Nanos::from_epoch_integer);
-        of(times.event).or_else(|| of(times.trade)).map_or(Err(times.data), Ok).ok()
+        of(times.event).or_else(|| of(times.trade))
     };
-    let text = std::str::from_utf8(message).ok()?;
-    let data = serde_json::from_str::<Times<'_>>(text).ok().and_then(|times| times.data);
-    times(text).or_else(|| times(data?.get())).or_else(|| kraken_sdk::time_of(text))
+    let data = || serde_json::from_str::<Times<'_>>(text).ok()?.data;
+    read(text).or_else(|| read(data()?.get())).or_else(|| kraken_sdk::time_of(text))
 }
 
 const SEPARATORS: [char; 5] = [' ', '\t', ',', ';', '|'];

@@ -1,7 +1,7 @@
 //! The request and response API at `/ws-api/v3`: REST's market data over a WebSocket (binance.md section 11).
 //!
-//! Every method is an endpoint's twin: its parameters become that endpoint's query, so that both give the same answer, the
-//! same refusal and cost the same weight, which is counted together. There are few such connections, each a task of the
+//! Every method is an endpoint's twin: both are the same call, so that they give the same answer, the same refusal and cost
+//! the same weight, which is counted together. There are few such connections, each a task of the
 //! doors' runtime.
 
 mod conversation;
@@ -18,12 +18,12 @@ use tokio::{
 };
 
 use super::{
-    Ask, Phase, Rejection, Rest,
+    Call, Phase, Rejection, Rest,
     limits::{Limited, Weights},
 };
 use crate::{
     clock, config,
-    market::{Catalogue, Nanos},
+    market::{Catalogue, Nanos, VenueId},
     metrics,
     session::Limits,
     topic::TimeUnit,
@@ -56,8 +56,7 @@ pub(super) struct Api {
 /// What the URL of a connection says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Opening {
-    /// The venue's part of its REST paths; empty for the default one.
-    prefix: String,
+    venue: VenueId,
     unit: TimeUnit,
     shows_limits: bool,
 }
@@ -107,7 +106,7 @@ impl Api {
     /// come again.
     pub(super) fn admit(&self, opening: Opening, peer: SocketAddr) -> Result<Admitted, (Rejection, Option<u64>)> {
         let now = clock::now();
-        if let Err(Limited { refusal, retry_after_s }) = self.weights.admit(peer.ip(), now) {
+        if let Err(Limited { refusal, retry_after_s, .. }) = self.weights.admit(peer.ip(), now) {
             metrics::Server::refused("weight");
             return Err((Rejection { status: refusal.status, body: refusal.text }, Some(retry_after_s)));
         }
@@ -134,9 +133,7 @@ impl Api {
         let request = Request::parse(text, opening.shows_limits);
         let (weight, mut outcome) = match (request, limited) {
             (Err(malformed), _) => (REFUSED_WEIGHT, Outcome::malformed(&malformed)),
-            (Ok(request), Some(Limited { refusal, retry_after_s })) => {
-                (0, Outcome::exhausted(&request, &refusal, retry_after_s, now, opening.unit))
-            }
+            (Ok(request), Some(limited)) => (0, Outcome::limited(&request, &limited, now, opening.unit)),
             (Ok(request), None) => self.ask(&request, opening, now),
         };
         let used = self.weights.spend(peer.ip(), weight, now);
@@ -150,18 +147,12 @@ impl Api {
             Ok(endpoint) => endpoint,
             Err(refusal) => return (REFUSED_WEIGHT, Outcome::refused(request, &refusal)),
         };
-        let target = match request.query() {
-            Ok(query) => format!("{}/api/v3/{endpoint}?{query}", opening.prefix),
+        let parameters = match request.parameters() {
+            Ok(parameters) => parameters,
             Err(refusal) => return (REFUSED_WEIGHT, Outcome::refused(request, &refusal)),
         };
-        let time_unit = match opening.unit {
-            TimeUnit::Milliseconds => None,
-            TimeUnit::Microseconds => Some("MICROSECOND"),
-        };
-        let answer = self.rest.answer(&Ask { method: "GET", target: &target, time_unit, now });
-        if answer.status == 404 {
-            return (REFUSED_WEIGHT, Outcome::refused(request, &request.no_such_method()));
-        }
+        let Opening { venue, unit, .. } = *opening;
+        let answer = self.rest.call(&Call { venue, endpoint, parameters: &parameters, unit, now });
         (answer.weight, Outcome::answered(request, answer.status, &answer.body))
     }
 
@@ -179,11 +170,11 @@ impl Opening {
     pub(super) fn read(target: &str, catalogue: &Catalogue) -> Option<Result<Self, Rejection>> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_suffix('/').unwrap_or(path);
-        let prefix = path.strip_suffix("/ws-api/v3")?;
-        if !prefix.is_empty() {
-            catalogue.venue_named(prefix.strip_prefix('/')?)?;
-        }
-        let mut opening = Self { prefix: prefix.to_owned(), unit: TimeUnit::default(), shows_limits: true };
+        let venue = match path.strip_suffix("/ws-api/v3")? {
+            "" => catalogue.venues().first()?,
+            prefix => catalogue.venue_named(prefix.strip_prefix('/')?)?,
+        };
+        let mut opening = Self { venue: venue.id, unit: TimeUnit::default(), shows_limits: true };
         Some(query.split('&').try_for_each(|pair| opening.set(pair)).map(|()| opening))
     }
 
@@ -215,16 +206,16 @@ mod tests {
         catalogue.add_venue("kraken", None);
         let read = |target: &str| {
             Opening::read(target, &catalogue).map(|read| {
-                read.map(|opening| (opening.prefix, opening.unit, opening.shows_limits)).map_err(|no| no.status)
+                read.map(|opening| (opening.venue.0, opening.unit, opening.shows_limits)).map_err(|no| no.status)
             })
         };
         use TimeUnit::{Microseconds as Us, Milliseconds as Ms};
-        let opened = |prefix: &str, unit, shows_limits| Some(Ok((prefix.to_owned(), unit, shows_limits)));
-        assert_eq!(read("/ws-api/v3"), opened("", Ms, true));
-        assert_eq!(read("/ws-api/v3/"), opened("", Ms, true));
-        assert_eq!(read("/kraken/ws-api/v3?x=1"), opened("/kraken", Ms, true));
-        assert_eq!(read("/ws-api/v3?timeUnit=microsecond&returnRateLimits=false"), opened("", Us, false));
-        assert_eq!(read("/ws-api/v3?returnRateLimits=true&timeUnit=MILLISECOND"), opened("", Ms, true));
+        let opened = |venue, unit, shows_limits| Some(Ok((venue, unit, shows_limits)));
+        assert_eq!(read("/ws-api/v3"), opened(0, Ms, true));
+        assert_eq!(read("/ws-api/v3/"), opened(0, Ms, true));
+        assert_eq!(read("/kraken/ws-api/v3?x=1"), opened(1, Ms, true));
+        assert_eq!(read("/ws-api/v3?timeUnit=microsecond&returnRateLimits=false"), opened(0, Us, false));
+        assert_eq!(read("/ws-api/v3?returnRateLimits=true&timeUnit=MILLISECOND"), opened(0, Ms, true));
         for target in ["/ws-api", "/ws-api/v1", "/nosuch/ws-api/v3", "/ws-api/v3/x", "/ws", "/", "", "ws-api/v3"] {
             assert_eq!(read(target), None, "{target}");
         }

@@ -34,6 +34,9 @@ const FORMAT_KEY: &str = "format";
 /// Pages that redb keeps in memory beside what the system caches: the branches of all symbols and the leaves at their ends.
 const CACHE_BYTES: usize = 32 << 20;
 
+/// The same for a database that lies in memory anyway.
+const CACHE_BYTES_IN_MEMORY: usize = 4 << 20;
+
 /// Why a database cannot be used.
 #[derive(Debug, Error)]
 pub(super) enum Trouble {
@@ -89,7 +92,8 @@ impl Disk {
         guarded(|| {
             let mut builder = Builder::new();
             // What was damaged from outside is then an error and not a panic.
-            builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+            let cache_bytes = if path.is_some() { CACHE_BYTES } else { CACHE_BYTES_IN_MEMORY };
+            builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
             let database = match path {
                 Some(path) => builder.create(path).map_err(Trouble::from)?,
                 None => builder.create_with_backend(InMemoryBackend::new()).map_err(Trouble::from)?,

@@ -13,12 +13,12 @@ use tickcast::{
     topic::Window,
 };
 
-use oracle::Oracle;
+pub use oracle::{Oracle, next_open, open_of};
 
-const SECOND: i64 = 1_000_000_000;
+pub const SECOND: i64 = 1_000_000_000;
 
 /// Trades of a made-up market: dense runs, silences of up to an hour, ids that rise by one.
-fn market(rng: &mut Rng, start: Nanos, until: Nanos) -> Vec<AggTrade> {
+pub fn market(rng: &mut Rng, start: Nanos, until: Nanos) -> Vec<AggTrade> {
     let mut trades = Vec::new();
     let (mut time, mut id, mut price) = (start.0, rng.i64(1..1_000_000), 5_000_000_i64);
     loop {
@@ -75,8 +75,8 @@ impl Bench {
     }
 
     fn hear(&mut self) {
-        self.heard.append(&mut self.told.closed);
         self.heard.append(&mut self.told.past);
+        self.heard.append(&mut self.told.closed);
     }
 
     /// What was told of one series.
@@ -171,7 +171,10 @@ fn statistics_equal_a_naive_oracle() {
             let found = statistics.rolling(window, &bench.candles, trade.time, Decimals::EIGHT);
             // A window that reaches back beyond what was seen is not told.
             let from = (trade.time.0 - window.minutes() * MINUTE.0).div_euclid(MINUTE.0) * MINUTE.0;
-            assert_eq!(found.is_some(), from >= bench.heard.iter().find(is_minute).map_or(i64::MAX, |it| it.open_time.0));
+            assert_eq!(
+                found.is_some(),
+                from >= bench.heard.iter().find(is_minute).map_or(i64::MAX, |it| it.open_time.0)
+            );
             if let Some(found) = found {
                 oracle::check_rolling(&found, seen, from, trade.time);
                 compared += 1;

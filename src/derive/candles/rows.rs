@@ -80,9 +80,10 @@ impl Candles {
             self.carry = Some(last.price);
         }
         let Some(first_live) = self.tape.first_id else {
-            // What is live continues these.
+            // What is live will continue these: all of them since the minute of the last one is known.
             if self.tape.last_id.is_none() {
                 self.tape.last_id = Some(last.last_id);
+                self.begin_from(trades, decimals);
             }
             return;
         };
@@ -99,5 +100,23 @@ impl Candles {
         kline.absorb(&open.kline);
         minute.kline = kline;
         *open = minute;
+    }
+
+    /// No live trade has come yet: the minute in the making begins with the trades before.
+    fn begin_from(&mut self, trades: &[AggTrade], decimals: Decimals) {
+        let (Some(first), Some(last)) = (trades.first(), trades.last()) else { return };
+        let open = Series::MINUTE.open_time(last.time);
+        match &mut self.open {
+            Some(minute) if minute.kline.open_time > open => minute.whole = true,
+            Some(minute) if minute.kline.open_time < open || minute.whole => {}
+            _ if first.time >= open => {}
+            _ => {
+                let mut minute = Minute::new(open, true);
+                let inside = trades.iter().filter(|trade| trade.time >= open);
+                inside.for_each(|trade| count(&mut minute.kline, trade, decimals));
+                self.open = Some(minute);
+                self.sums.reach(open);
+            }
+        }
     }
 }

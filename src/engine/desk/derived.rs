@@ -223,7 +223,11 @@ impl Desk {
             }
             return;
         }
-        if kline.series != Series::MINUTE || !is_news(&mut self.derived.passed.minute, (kline.open_time, time)) {
+        if kline.series != Series::MINUTE {
+            return;
+        }
+        // The end of a minute is news even behind the beginning of the next: another connection may have brought that.
+        if !is_news(&mut self.derived.passed.minute, (kline.open_time, time)) && !kline.closed {
             return;
         }
         let decimals = shared.catalogue.instrument(self.id).decimals();

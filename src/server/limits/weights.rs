@@ -23,6 +23,8 @@ pub(in super::super) struct Limited {
     pub(in super::super) refusal: Refusal,
     /// Whole seconds, at least 1.
     pub(in super::super) retry_after_s: u64,
+    /// When the address may ask again: the end of the minute, or of the ban.
+    pub(in super::super) until: Nanos,
 }
 
 impl Weights {
@@ -43,6 +45,7 @@ impl Weights {
         let banned = |until: Nanos| Limited {
             refusal: Refusal::banned(until.millis()),
             retry_after_s: seconds_until(until, now),
+            until,
         };
         if let Some(until) = self.bans.until(key(address), now) {
             return Err(banned(until));
@@ -52,7 +55,9 @@ impl Weights {
             tracing::info!(%address, until_ms = until.millis(), "banned: it went on asking after 429");
             return Err(banned(until));
         }
-        Err(Limited { refusal: Refusal::too_much_weight(self.most), retry_after_s: exhausted.retry_after_s })
+        let until = Nanos(now.0 - now.0.rem_euclid(WINDOW.as_nanos() as i64)).plus(WINDOW);
+        let refusal = Refusal::too_much_weight(self.most);
+        Err(Limited { refusal, retry_after_s: exhausted.retry_after_s, until })
     }
 
     /// Counts `weight` for `address`, exempt or not, and returns what it has used in this minute.

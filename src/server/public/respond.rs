@@ -116,7 +116,7 @@ pub(super) fn rest<S: Shards>(
         return Some(preflight());
     }
     let (status, body, weight, retry_after_s) = match door.weights.admit(peer.ip(), now) {
-        Err(Limited { refusal, retry_after_s }) => (refusal.status, refusal.body().into(), 0, Some(retry_after_s)),
+        Err(Limited { refusal, retry_after_s, .. }) => (refusal.status, refusal.body().into(), 0, Some(retry_after_s)),
         Ok(()) if takes_sbe_only(asked) => {
             let refusal = Refusal::sbe_only();
             (refusal.status, refusal.body().into(), 1, None)

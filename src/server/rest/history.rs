@@ -155,31 +155,30 @@ impl Candles {
 }
 
 impl<S: Source> History<'_, S> {
-    /// Everything since `open`, a whole minute, as one candle; `None` if nothing was ever heard of the instrument.
+    /// Everything since `open`, a whole minute, as one candle; `None` if nothing was ever heard of the instrument. It
+    /// opens later than `open` if what is known begins later.
     ///
     /// # Errors
     /// If that is too much to read.
     pub(super) fn window(&self, open: Nanos) -> Result<Option<Kline>, TooMuch> {
+        let sources = [Series::HOUR, Series::MINUTE];
         let end = Series::MINUTE.next_open(Series::MINUTE.open_time(self.now));
         let mut parts = Vec::new();
-        self.cover(open, end, &[Series::HOUR, Series::MINUTE], &mut parts);
+        self.cover(open, end, &sources, &mut parts);
+        let known = parts.first().map(|first| (first.open_time, first.open)).filter(|&(at, _)| at == open);
+        let before = || self.last_before(open, &sources).map(|before| (open, before.close));
+        let later = || parts.first().map(|first| (first.open_time, first.open));
+        let start = known.or_else(before).or_else(later).or_else(|| Some((open, self.source.last_price()?)));
         if self.budget.left() == 0 {
             return Err(TooMuch);
         }
         // A window without a trade carries the price before it.
-        let has_traded = parts.iter().any(|part| part.trades > 0);
-        let carried = match parts.first() {
-            _ if has_traded => Price::default(),
-            Some(first) => first.open,
-            None => {
-                let before = self.last_before(open, &[Series::MINUTE, Series::HOUR]).map(|kline| kline.close);
-                let Some(price) = before.or_else(|| self.source.last_price()) else { return Ok(None) };
-                price
-            }
-        };
-        let mut sum = Kline::empty(Series::MINUTE, open, carried);
-        parts.iter().for_each(|part| sum.absorb(part));
-        Ok(Some(sum))
+        let sum = start.map(|(at, price)| {
+            let mut sum = Kline::empty(Series::MINUTE, at, price);
+            parts.iter().for_each(|part| sum.absorb(part));
+            sum
+        });
+        Ok(sum)
     }
 
     /// Appends the candles that lie in `from..to` (or end after now), in the order of time and without overlap: the first

@@ -49,7 +49,11 @@ impl Request<'_> {
         let open = now.0 - i64::try_from(window.as_nanos()).unwrap_or(i64::MAX);
         let open = Nanos(open - open.rem_euclid(MINUTE.0));
         self.each(self.named_selection()?, |body, instrument| {
-            self.push_window(body, instrument, form, open, |object| object.time("closeTime", now))
+            self.push_window(body, instrument, form, open, |object, candle| {
+                // Where less is known, the window says so.
+                object.time("openTime", candle.open_time);
+                object.time("closeTime", now);
+            })
         })
     }
 
@@ -58,7 +62,10 @@ impl Request<'_> {
         let open = Interval::Day1.open_time(self.call.now, offset);
         let end = Interval::Day1.next_open(open, offset);
         self.each(self.named_selection()?, |body, instrument| {
-            self.push_window(body, instrument, form, open, |object| object.last_before("closeTime", end))
+            self.push_window(body, instrument, form, open, |object, _| {
+                object.time("openTime", open);
+                object.last_before("closeTime", end);
+            })
         })
     }
 
@@ -69,7 +76,7 @@ impl Request<'_> {
         instrument: &Instrument,
         form: Form,
         open: Nanos,
-        close_time: impl Fn(&mut Object<'_>),
+        push_times: impl Fn(&mut Object<'_>, &Kline),
     ) -> Result<bool, Refusal> {
         let history = self.history(instrument.id);
         let Some(candle) = history.window(open).map_err(|_| Refusal::overloaded())? else { return Ok(false) };
@@ -89,8 +96,7 @@ impl Request<'_> {
         object.price("lastPrice", mini.close);
         object.volume("volume", mini.volume);
         object.quote_volume("quoteVolume", mini.quote_volume);
-        object.time("openTime", open);
-        close_time(&mut object);
+        push_times(&mut object, &candle);
         push_count(&mut object, [candle.first_id, candle.last_id, candle.trades]);
         object.end();
         Ok(true)
@@ -154,12 +160,13 @@ impl Derived {
         let power = i32::from(decimals.price) + i32::from(decimals.quantity) - i32::from(decimals.quote);
         let factor = 10_i128.saturating_pow(power.unsigned_abs());
         let (value, volume) = (mini.quote_volume.0, mini.volume.0);
-        let average = if power >= 0 {
-            divide_nearest(value.saturating_mul(factor), volume)
-        } else {
-            divide_nearest(value, volume.saturating_mul(factor))
+        let average = match volume {
+            // Nothing was traded: the price carried, as the streams have it.
+            0 => i128::from(mini.close.0),
+            _ if power >= 0 => divide_nearest(value.saturating_mul(factor), volume),
+            _ => divide_nearest(value, volume.saturating_mul(factor)),
         };
-        let narrow = |wide: i128| i64::try_from(wide).unwrap_or(i64::MAX);
+        let narrow = |wide: i128| i64::try_from(wide).unwrap_or(if wide < 0 { i64::MIN } else { i64::MAX });
         Self { change: Price(change), change_percent: narrow(percent), weighted_average: Price(narrow(average)) }
     }
 }

@@ -1,7 +1,11 @@
 //! The texts that go back, byte for byte (binance.md section 11).
 
 use super::request::{Malformed, Request};
-use crate::{market::Nanos, server::Refusal, topic::TimeUnit};
+use crate::{
+    market::Nanos,
+    server::{Refusal, limits::Limited},
+    topic::TimeUnit,
+};
 
 /// A text for the client, and whether it is the last one.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,27 +37,19 @@ impl Outcome {
         Self::new(request, refusal.status, "error", &refusal.body())
     }
 
-    /// The address has used up its weight: the refusal says when to come again.
-    pub(super) fn exhausted(
-        request: &Request<'_>,
-        refusal: &Refusal,
-        retry_after_s: u64,
-        now: Nanos,
-        unit: TimeUnit,
-    ) -> Self {
+    /// The address has used up its weight, or is banned: the error says when to come again.
+    pub(super) fn limited(request: &Request<'_>, limited: &Limited, now: Nanos, unit: TimeUnit) -> Self {
         let in_unit = |time: Nanos| match unit {
             TimeUnit::Milliseconds => time.millis(),
             TimeUnit::Microseconds => time.micros(),
         };
-        // Windows end with a second, and the rest of the last one was rounded up.
-        let again = now.plus(std::time::Duration::from_secs(retry_after_s));
-        let again = Nanos::from_millis(again.millis() / 1000 * 1000);
-        let body = refusal.body();
+        let body = limited.refusal.body();
         let body = body.strip_suffix('}').unwrap_or(&body);
-        let [now, again] = [now, again].map(in_unit);
+        let [now, again] = [now, limited.until].map(in_unit);
         let body = format!(r#"{body},"data":{{"serverTime":{now},"retryAfter":{again}}}}}"#);
-        let outcome = Self::new(request, refusal.status, "error", &body);
-        Self { ends: (refusal.status == 418).then_some(TOO_MANY_REQUESTS), ..outcome }
+        let status = limited.refusal.status;
+        let outcome = Self::new(request, status, "error", &body);
+        Self { ends: (status == 418).then_some(TOO_MANY_REQUESTS), ..outcome }
     }
 
     /// No request: no id, and no weight is told.
@@ -133,7 +129,8 @@ mod tests {
     fn who_has_used_up_all_is_told_when_to_come_again() {
         let quiet = request(r#"{"id":null,"method":"time","params":{"returnRateLimits":false}}"#);
         let refusal = Refusal { status: 429, code: -1003, text: "Too much.".to_owned() };
-        let said = |unit| finished(Outcome::exhausted(&quiet, &refusal, 8, NOW, unit));
+        let limited = |refusal| Limited { refusal, retry_after_s: 8, until: Nanos::from_millis(1_789_000_020_000) };
+        let said = |unit| finished(Outcome::limited(&quiet, &limited(refusal.clone()), NOW, unit));
         assert_eq!(
             said(TimeUnit::Milliseconds),
             r#"{"id":null,"status":429,"error":{"code":-1003,"msg":"Too much.","data":{"serverTime":1789000012345,"retryAfter":1789000020000}}}"#
@@ -142,7 +139,10 @@ mod tests {
             said(TimeUnit::Microseconds).contains(r#""serverTime":1789000012345678,"retryAfter":1789000020000000}"#)
         );
         let banned = Refusal { status: 418, ..refusal };
-        assert_eq!(Outcome::exhausted(&quiet, &banned, 8, NOW, TimeUnit::Milliseconds).ends, Some("Too many requests"));
+        assert_eq!(
+            Outcome::limited(&quiet, &limited(banned), NOW, TimeUnit::Milliseconds).ends,
+            Some("Too many requests")
+        );
     }
 
     #[test]

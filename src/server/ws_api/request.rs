@@ -1,15 +1,14 @@
-//! What a client asks for in one text: id, method, parameters; and the REST request that it means.
+//! What a client asks for in one text: id, method, parameters; and the REST call that it means.
 
 use std::{borrow::Cow, fmt};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
 
-use crate::server::Refusal;
+use crate::server::{Endpoint, Parameters, Refusal};
 
 /// One request. Nothing of it is read that is not needed: the id goes back as it came.
 #[derive(Debug)]
@@ -48,52 +47,38 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    /// The path of the method's twin behind `/api/v3/`.
-    pub(super) fn endpoint(&self) -> Result<String, Refusal> {
+    /// The method's twin.
+    pub(super) fn endpoint(&self) -> Result<Endpoint, Refusal> {
         let Some(method) = &self.method else {
             return Err(invalid("Invalid 'method' in JSON request; expected a string."));
         };
-        let name = method.strip_prefix("v3/").unwrap_or(method);
-        let found = METHODS.iter().find(|(known, _)| *known == name);
-        found.map(|(_, endpoint)| (*endpoint).to_owned()).ok_or_else(|| self.no_such_method())
+        Endpoint::of_method(method).ok_or_else(|| no_such_method(method))
     }
 
-    /// How Binance words it is not published; the code and the form are those of its sibling texts.
-    pub(super) fn no_such_method(&self) -> Refusal {
-        let method = self.method.as_deref().unwrap_or_default();
-        let shown: String = method.chars().take(NAME_CHARS_SHOWN).collect();
-        invalid(format!("Invalid 'method' in JSON request; there is no method '{shown}'."))
-    }
-
-    /// The parameters as a query. What stands there twice, stands there twice.
-    pub(super) fn query(&self) -> Result<String, Refusal> {
+    /// The parameters as text. What stands there twice, stands there twice.
+    pub(super) fn parameters(&self) -> Result<Parameters<'_>, Refusal> {
         let Some(params) = &self.params else {
             return Err(invalid("Invalid 'params' in JSON request; expected an object."));
         };
         if self.flag_is_wrong {
             return Err(bad(-1130, format!("Data sent for parameter '{FLAG}' is not valid.")));
         }
-        let mut query = String::new();
+        let mut pairs = Vec::new();
         for (name, raw) in params {
             let value = match serde_json::from_str::<Value>(raw.get()) {
                 Ok(Value::Null) => continue,
-                Ok(Value::String(text)) => text,
+                Ok(Value::String(text)) => Cow::Owned(text),
                 Ok(Value::Object(_)) | Err(_) => {
                     return Err(invalid(format!("JSON sent for parameter '{name}' is not valid")));
                 }
                 // An array is compact then, as REST wants it.
-                Ok(value @ Value::Array(_)) => value.to_string(),
+                Ok(value @ Value::Array(_)) => Cow::Owned(value.to_string()),
                 // Numbers as they are: an id must not pass through a float.
-                Ok(Value::Bool(_) | Value::Number(_)) => raw.get().to_owned(),
+                Ok(Value::Bool(_) | Value::Number(_)) => Cow::Borrowed(raw.get()),
             };
-            if !query.is_empty() {
-                query.push('&');
-            }
-            query.extend(utf8_percent_encode(name, NON_ALPHANUMERIC));
-            query.push('=');
-            query.extend(utf8_percent_encode(&value, NON_ALPHANUMERIC));
+            pairs.push((Cow::Borrowed(&**name), value));
         }
-        Ok(query)
+        Ok(Parameters::new(pairs))
     }
 
     /// `returnRateLimits` is ours, not the endpoint's.
@@ -113,29 +98,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Methods and the REST endpoints whose twins they are (binance.md sections 10.2 and 11).
-const METHODS: [(&str, &str); 19] = [
-    ("ping", "ping"),
-    ("time", "time"),
-    ("exchangeInfo", "exchangeInfo"),
-    ("executionRules", "executionRules"),
-    ("depth", "depth"),
-    ("trades.recent", "trades"),
-    ("trades.historical", "historicalTrades"),
-    ("blockTrades.historical", "historicalBlockTrades"),
-    ("trades.aggregate", "aggTrades"),
-    ("klines", "klines"),
-    ("uiKlines", "uiKlines"),
-    ("avgPrice", "avgPrice"),
-    ("ticker.24hr", "ticker/24hr"),
-    ("ticker.tradingDay", "ticker/tradingDay"),
-    ("ticker", "ticker"),
-    ("ticker.price", "ticker/price"),
-    ("ticker.book", "ticker/bookTicker"),
-    ("referencePrice", "referencePrice"),
-    ("referencePrice.calculation", "referencePrice/calculation"),
-];
-
 const FLAG: &str = "returnRateLimits";
 
 /// Longest string that is an id.
@@ -143,6 +105,12 @@ const ID_CHARS_MAX: usize = 36;
 
 /// A refusal does not give back more of a name than this.
 const NAME_CHARS_SHOWN: usize = 50;
+
+/// How Binance words it is not published; code and form are those of its sibling texts.
+fn no_such_method(method: &str) -> Refusal {
+    let shown: String = method.chars().take(NAME_CHARS_SHOWN).collect();
+    invalid(format!("Invalid 'method' in JSON request; there is no method '{shown}'."))
+}
 
 fn bad(code: i32, text: impl Into<String>) -> Refusal {
     Refusal { status: 400, code, text: text.into() }
@@ -205,11 +173,11 @@ const FIELDS_MAX: usize = 64;
 mod tests {
     use super::*;
 
-    fn query(params: &str) -> Result<String, i32> {
+    /// What REST would be asked, as a query in the order of names.
+    fn asked(params: &str) -> Result<Parameters<'static>, i32> {
         let text = format!(r#"{{"id":1,"method":"depth","params":{params}}}"#);
-        let request = Request::parse(&text, true).expect("a request");
-        let query = request.query().map_err(|refusal| refusal.code);
-        query.map(|query| percent_encoding::percent_decode_str(&query).decode_utf8_lossy().into_owned())
+        let request = Request::parse(text.leak(), true).expect("a request");
+        Box::leak(Box::new(request)).parameters().map_err(|refusal| refusal.code)
     }
 
     #[test]
@@ -230,29 +198,39 @@ mod tests {
     }
 
     #[test]
-    fn parameters_become_a_query() {
-        assert_eq!(query(r#"{"symbol":"BTCUSDT","limit":5}"#).as_deref(), Ok("symbol=BTCUSDT&limit=5"));
-        assert_eq!(query(r#"{"symbols":[ "A", "币USDT" ],"x":null}"#).as_deref(), Ok(r#"symbols=["A","币USDT"]"#));
-        assert_eq!(query(r#"{"showPermissionSets":false}"#).as_deref(), Ok("showPermissionSets=false"));
-        assert_eq!(query(r#"{"fromId":9007199254740993}"#).as_deref(), Ok("fromId=9007199254740993"));
-        assert_eq!(query(r#"{"a":1,"a":2}"#).as_deref(), Ok("a=1&a=2"));
-        assert_eq!(query("{}").as_deref(), Ok(""));
-        assert_eq!(query("null").as_deref(), Ok(""));
+    fn parameters_are_those_of_the_twins_query() {
+        for (params, query) in [
+            (r#"{"symbol":"BTCUSDT","limit":5}"#, "symbol=BTCUSDT&limit=5"),
+            (r#"{"symbols":[ "A", "币USDT" ],"x":null}"#, r#"symbols=["A","币USDT"]"#),
+            (r#"{"showPermissionSets":false}"#, "showPermissionSets=false"),
+            (r#"{"fromId":9007199254740993}"#, "fromId=9007199254740993"),
+            (r#"{"a":1,"a":2}"#, "a=1&a=2"),
+            (r#"{"symbol":"a&b=c+d%\u0041"}"#, "symbol=a%26b%3Dc%2Bd%25A"),
+            ("{}", ""),
+            ("null", ""),
+        ] {
+            let asked = format!("{:?}", asked(params).expect("parameters"));
+            // The names of a map come in any order.
+            let sorted = |text: String| {
+                let mut parts: Vec<_> = text.split([',', '{', '}']).map(|part| part.trim().to_owned()).collect();
+                parts.sort();
+                parts
+            };
+            assert_eq!(sorted(asked), sorted(format!("{:?}", Parameters::of_query(query))), "{params}");
+        }
         for (params, code) in
             [("[]", -1135), ("7", -1135), (r#"{"a":{}}"#, -1135), (r#"{"returnRateLimits":1}"#, -1130)]
         {
-            assert_eq!(query(params), Err(code), "{params}");
+            assert_eq!(asked(params).err(), Some(code), "{params}");
         }
-        let text = r#"{"id":1,"method":"depth","params":{"symbol":"a&b=c+d%"}}"#;
-        assert_eq!(Request::parse(text, true).expect("a request").query().expect("a query"), "symbol=a%26b%3Dc%2Bd%25");
     }
 
     #[test]
     fn every_method_has_its_twin_with_and_without_a_version() {
-        for (method, endpoint) in METHODS {
-            for name in [method.to_owned(), format!("v3/{method}")] {
+        for endpoint in Endpoint::all() {
+            for name in [endpoint.method().to_owned(), format!("v3/{}", endpoint.method())] {
                 let text = format!(r#"{{"id":1,"method":"{name}"}}"#);
-                assert_eq!(Request::parse(&text, true).expect("a request").endpoint(), Ok(endpoint.to_owned()));
+                assert_eq!(Request::parse(&text, true).expect("a request").endpoint(), Ok(endpoint));
             }
         }
         for (method, text) in [
@@ -272,12 +250,13 @@ mod tests {
         let shows = |params: &str, default| {
             let text = format!(r#"{{"id":1,"method":"time","params":{params}}}"#);
             let request = Request::parse(&text, default).expect("a request");
-            (request.shows_limits, request.query().expect("a query"))
+            (request.shows_limits, format!("{:?}", request.parameters().expect("parameters")))
         };
+        let nothing = format!("{:?}", Parameters::default());
         for default in [true, false] {
-            assert_eq!(shows("{}", default), (default, String::new()));
-            assert_eq!(shows(r#"{"returnRateLimits":true}"#, default), (true, String::new()));
-            assert_eq!(shows(r#"{"returnRateLimits":false}"#, default), (false, String::new()));
+            assert_eq!(shows("{}", default), (default, nothing.clone()));
+            assert_eq!(shows(r#"{"returnRateLimits":true}"#, default), (true, nothing.clone()));
+            assert_eq!(shows(r#"{"returnRateLimits":false}"#, default), (false, nothing.clone()));
         }
     }
 }

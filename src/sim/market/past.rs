@@ -123,12 +123,6 @@ impl Past {
         self.first_id - (self.end_count - self.count_before(minute))
     }
 
-    /// One minute.
-    pub(super) fn bar(&self, minute: i64) -> Bar {
-        let (open, close) = self.edges(minute);
-        self.bar_between(minute, open, close)
-    }
-
     /// What was traded from minute `from` to before minute `to`, as far as they are past.
     pub(super) fn sum(&mut self, from: i64, to: i64) -> Option<Bar> {
         let (mut minute, to) = (from.max(self.begin), to.min(self.end));
@@ -323,6 +317,14 @@ const fn scramble(value: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::sim::symbols::SYMBOLS;
+
+    impl Past {
+        /// One minute.
+        fn bar(&self, minute: i64) -> Bar {
+            let (open, close) = self.edges(minute);
+            self.bar_between(minute, open, close)
+        }
+    }
 
     const NOW: Nanos = Nanos(1_789_000_030_000_000_000);
     const FIRST: i64 = 178_900_000_000_000;

@@ -19,6 +19,8 @@ use crate::{
 const EARLIEST: Nanos = Nanos::from_millis(1_483_228_800_000);
 /// So far beyond now a time may be; a later one means this.
 const AHEAD_MAX: i64 = 10_000_000_000;
+/// From here on a time is in microseconds: milliseconds reach this in the year 5138.
+const MICROS_MIN: i64 = 100_000_000_000_000;
 const SECOND: i64 = 1_000_000_000;
 
 /// `/api/v3/klines`; `/api/v3/uiKlines` shows the same here.
@@ -83,5 +85,6 @@ pub(super) fn trades(floor: &mut Floor, name: &str, query: &Query, unit: Unit, n
 /// A time in milliseconds or microseconds, within what makes sense.
 fn time(query: &Query, key: &str, now: Nanos) -> Result<Option<Nanos>, Answer> {
     let latest = Nanos(now.0.saturating_add(AHEAD_MAX));
-    Ok(number(query, key)?.map(|value| Nanos::from_epoch_integer(value).clamp(EARLIEST, latest)))
+    let read = |value: i64| if value < MICROS_MIN { Nanos::from_millis(value) } else { Nanos::from_micros(value) };
+    Ok(number(query, key)?.map(|value| read(value).clamp(EARLIEST, latest)))
 }

@@ -131,7 +131,7 @@ fn object(floor: &mut Floor, kind: &Kind, index: u32, is_mini: bool, unit: Unit,
             let statistics = Statistics::since(ledger, &best, open.div_euclid(60), now);
             // The last unit of the day.
             let unit_nanos = if unit == Unit::Millisecond { 1_000_000 } else { 1_000 };
-            Statistics { close_time: Nanos((open + DAY_S) * MINUTE / 60 - unit_nanos), ..statistics }
+            Statistics { close_time: Nanos((open + DAY_S) * (MINUTE / 60) - unit_nanos), ..statistics }
         }
         Kind::Price => {
             let _ = write!(out, r#"{{"symbol":"{symbol}""#);

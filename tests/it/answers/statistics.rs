@@ -59,7 +59,7 @@ fn without_a_trade_in_the_window_prices_are_carried() {
     let time = Nanos(NOW.0 - 10 * 86_400_000_000_000);
     let trade = Trade { id: 7, price: Price(250_000_000), quantity: Quantity(1), time, buyer_is_maker: false };
     fixture.publish_of(1, &[Payload::Trade(trade)], Batch::default());
-    let text = r#"{"symbol":"ETHUSDT","priceChange":"0.00000000","priceChangePercent":"0.000","weightedAvgPrice":"0.00000000","openPrice":"2.50000000","highPrice":"2.50000000","lowPrice":"2.50000000","lastPrice":"2.50000000","volume":"0.00000000","quoteVolume":"0.00000000","openTime":1788996360000,"closeTime":1789000000123,"firstId":-1,"lastId":-1,"count":0}"#;
+    let text = r#"{"symbol":"ETHUSDT","priceChange":"0.00000000","priceChangePercent":"0.000","weightedAvgPrice":"2.50000000","openPrice":"2.50000000","highPrice":"2.50000000","lowPrice":"2.50000000","lastPrice":"2.50000000","volume":"0.00000000","quoteVolume":"0.00000000","openTime":1788996360000,"closeTime":1789000000123,"firstId":-1,"lastId":-1,"count":0}"#;
     assert_eq!(fixture.text("/api/v3/ticker?symbol=ETHUSDT&windowSize=1h"), text);
 }
 

@@ -36,7 +36,9 @@ fn aggregates_behind_a_lost_connection_come_in_order_and_the_lost_ones_are_count
     bench.pass(vec![Inbound::Closed { venue: VENUE, connection: CONNECTION, received }]);
     let second = ConnectionId(2);
     bench.opened(second);
-    assert_eq!(bench.frame(second, aggregate(14)), [Said::Aggregate(14)], "nobody can bring what is missing");
+    assert!(bench.frame(second, aggregate(14)).is_empty(), "held");
+    assert!(asks_aggregates(&bench, 11, 3));
+    assert_eq!(bench.pass(vec![refused(&bench, false)]), [Said::Aggregate(14)], "nobody can bring what is missing");
     assert_eq!(bench.holes_and_lost(), (1, 3));
     for late in [14, 12, 10] {
         assert!(bench.frame(second, aggregate(late)).is_empty(), "never a double, never out of order");
@@ -61,10 +63,36 @@ fn aggregates_wait_a_moment_for_a_connection_that_is_slower() {
     let received = bench.now;
     bench.pass(vec![Inbound::Closed { venue: VENUE, connection: CONNECTION, received }]);
     assert!(bench.frame(second, aggregate(17)).is_empty(), "behind the one that waits");
-    assert_eq!(bench.wait(1_000), [Said::Aggregate(16), Said::Aggregate(17)]);
+    assert_eq!(bench.wait(3_100), [Said::Aggregate(16), Said::Aggregate(17)], "no answer within the time");
     assert_eq!(bench.holes_and_lost(), (2, 2));
-    assert_eq!(bench.frame(second, aggregate(19)), [Said::Aggregate(19)], "alone again");
+    assert!(bench.pass(vec![refused(&bench, true)]).is_empty());
+    assert_eq!(bench.frame(second, aggregate(19)), [Said::Aggregate(19)], "alone again, and nobody to ask");
     assert_eq!(bench.holes_and_lost(), (3, 3));
+}
+
+#[test]
+fn lost_aggregates_are_fetched_and_published_in_order() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.frame(CONNECTION, aggregate(10)), [Said::Aggregate(10)]);
+    assert!(bench.frame(CONNECTION, aggregate(13)).is_empty(), "held");
+    assert!(asks_aggregates(&bench, 11, 2));
+    let row = |id: i64| {
+        let time = 1_789_000_000_000 + id;
+        format!(r#"{{"a":{id},"p":"50000.00000000","q":"1.00000000","f":{id},"l":{id},"T":{time},"m":true,"M":true}}"#)
+    };
+    let body = Frame { received: bench.now, bytes: Bytes::from(format!("[{},{}]", row(11), row(12))) };
+    let said = bench.pass(vec![Inbound::AggTrades { instrument: INSTRUMENT, from_id: Some(11), body }]);
+    assert_eq!(said, [Said::Aggregate(11), Said::Aggregate(12), Said::Aggregate(13)]);
+    assert_eq!(bench.holes_and_lost(), (1, 0));
+}
+
+fn asks_aggregates(bench: &Bench, from_id: i64, count: u32) -> bool {
+    let wanted = Request::AggTrades { instrument: INSTRUMENT, from_id: Some(from_id), count };
+    bench.requests.try_iter().any(|request| request == wanted)
+}
+
+fn refused(bench: &Bench, for_good: bool) -> Inbound {
+    Inbound::Refused { instrument: INSTRUMENT, what: Wanted::AggTrades, for_good, received: bench.now }
 }
 
 #[test]

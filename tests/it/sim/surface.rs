@@ -149,6 +149,7 @@ async fn times_and_limits_of_rows_follow_the_rules() {
     assert_eq!(of(format!("startTime={last}&endTime={first}")).await, [0; 0]);
     assert_eq!(of("startTime=4000000000000".to_owned()).await, [0; 0]);
     let oldest = of("startTime=0&limit=1".to_owned()).await[0];
+    assert_eq!(of("startTime=1700000000&limit=1".to_owned()).await, [oldest], "seconds are no unit: this is 1970");
     assert!(minutes[0] - oldest > 8 * 86_400_000, "a week and more of minutes");
     let months = opens(rows(&exchange, "DOTUSDT&interval=1M&startTime=0").await);
     assert!((24..=26).contains(&months.len()), "{months:?}");
@@ -245,6 +246,17 @@ async fn wrong_questions_get_the_documented_codes() {
     ] {
         let answer = get(exchange.addr(), &format!("/api/v3/{path}")).await;
         assert_eq!((answer.status, answer.json()["code"].as_i64()), (400, Some(code)), "{path}");
+    }
+    // Whatever is asked for, something is answered.
+    let most = i64::MAX;
+    for path in ["klines?symbol=BTCUSDT&interval=1M&endTime", "klines?symbol=BTCUSDT&interval=1s&startTime"] {
+        assert_eq!(get(exchange.addr(), &format!("/api/v3/{path}={most}")).await.status, 200, "{path}");
+    }
+    for path in ["aggTrades", "historicalTrades", "historicalBlockTrades"] {
+        for id in [0, 1, most] {
+            let path = format!("/api/v3/{path}?symbol=BTCUSDT&fromId={id}&limit=2");
+            assert_eq!(get(exchange.addr(), &path).await.status, 200, "{path}");
+        }
     }
     assert_eq!(get(exchange.addr(), "/api/v3/ticker/nosuch").await.status, 404);
     assert_eq!(get(exchange.addr(), "/api/v1/klines?symbol=BTCUSDT&interval=1m").await.status, 404);

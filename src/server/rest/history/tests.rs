@@ -195,6 +195,17 @@ fn windows_are_what_the_trades_make() {
 }
 
 #[test]
+fn a_window_that_begins_before_all_that_is_known_says_so() {
+    let trades: Vec<_> = (0..9).map(|id| trade(id, Nanos(START.0 + id * HOUR_NS), 1_000_000)).collect();
+    let budget = Budget::new();
+    let history = history(Made::of(&trades, &[Series::MINUTE, Series::HOUR], true), &budget);
+    let since = |open: Nanos| history.window(open).expect("within the budget").expect("a candle").open_time;
+    assert_eq!(since(Nanos(START.0 - HOUR_NS)), START);
+    assert_eq!(since(START), START);
+    assert_eq!(since(Nanos(START.0 + 7 * MINUTE.0)), Nanos(START.0 + 7 * MINUTE.0));
+}
+
+#[test]
 fn a_week_costs_an_edge_of_minutes_and_hours() {
     let start = Nanos(NOW.0 - 8 * DAY.0);
     let trades: Vec<_> =
