@@ -111,7 +111,7 @@ async function candlesAndStatistics() {
   const days = [];
   const minis = [];
   client.websockets.candlesticks(["BTCUSDT"], "1s", ({ k }) => k.x && closed.push(k));
-  client.websockets.prevDay(["BTCUSDT"], (event) => days.push(event));
+  client.websockets.prevDay(["BTCUSDT"], (_error, event) => days.push(event));
   client.websockets.miniTicker((markets) => minis.push(markets));
   await until("seconds that closed, and statistics", () => closed.length >= 5 && days.length >= 2 && minis.length >= 2);
   const rows = new Map((await get("klines?symbol=BTCUSDT&interval=1s&limit=1000")).map((row) => [row[0], row]));
@@ -175,16 +175,15 @@ async function officialSdk() {
 
   const api = await client.websocketAPI.connect();
   const twin = (await api.depth({ symbol, limit: 5 })).data;
-  demand(twin.result.bids.length === 5, `depth over the WebSocket API: ${JSON.stringify(twin)}`);
+  demand(twin.bids?.length === 5, `depth over the WebSocket API: ${JSON.stringify(twin)}`);
   const candles = (await api.klines({ symbol, interval: "1m", limit: 5 })).data;
-  demand(candles.result.length >= 1 && candles.result[0].length === 12, `klines: ${JSON.stringify(candles)}`);
+  demand(candles.length >= 1 && candles[0].length === 12, `klines: ${JSON.stringify(candles)}`);
   await api.disconnect();
 }
 
 await until("a book", async () => (await get("depth?symbol=BTCUSDT&limit=5")).bids?.length);
 await plainWebSocket();
-await officialSdk();
-const told = await candlesAndStatistics();
+const [told] = await Promise.all([candlesAndStatistics(), officialSdk()]);
 // Last: it waits for the market to rest, and a recording does not go on after that.
 const levels = await depthCache();
 const { dependencies } = JSON.parse(await readFile(new URL("package.json", import.meta.url), "utf8"));

@@ -24,7 +24,7 @@ import time
 
 PATIENCE_S = 60
 # Long enough to join books and watch candles of a second, short enough for every run of the tests.
-RECORDED_S = 25
+RECORDED_S = 30
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "ETHBTC"]
 DOORS = [part for door in ("server", "sbe", "ops") for part in ("--set", f"{door}.listen=127.0.0.1:0")]
 VENUE = """
