@@ -162,6 +162,10 @@ impl Candles {
         self.advance(push.open_time, received, told);
         let ended = self.ended.as_ref().is_some_and(|ended| ended.minute.kline.open_time == push.open_time);
         let open = self.open.as_ref().is_some_and(|minute| minute.kline.open_time == push.open_time);
+        if push.trades == 0 && (ended || open) {
+            // After a hole the venue knows the price before better than we do.
+            self.carry = Some(push.close);
+        }
         if push.closed {
             if ended {
                 self.ended = None;
@@ -169,9 +173,9 @@ impl Candles {
             } else if open {
                 // One before it that still waits goes first.
                 self.give_up_ended(told);
-                self.open = None;
+                let was_whole = self.open.take().is_some_and(|minute| minute.is_whole());
                 self.close(*push, false, told);
-                self.begin(push.end());
+                self.begin_after(was_whole, push.end());
             } else if self.adopt_row(push) {
                 self.recover();
             } else {
@@ -186,9 +190,6 @@ impl Candles {
             _ => return false,
         };
         minute.rebase(push, &self.tape, decimals);
-        if self.carry.is_none() && push.trades == 0 {
-            self.carry = Some(push.close);
-        }
         if open && self.ended.is_none() {
             self.tape.pushed(push.last_id);
         }
@@ -367,6 +368,14 @@ impl Candles {
         self.sums.reach(open);
     }
 
+    /// Begins the minute behind another: while the line is up, one behind a whole one is whole.
+    fn begin_after(&mut self, was_whole: bool, open: Nanos) {
+        self.begin(open);
+        if let Some(minute) = &mut self.open {
+            minute.whole |= was_whole;
+        }
+    }
+
     /// A trade or push of the minute that opens at `open` is here: those before it have ended.
     fn advance(&mut self, open: Nanos, received: Nanos, told: &mut Told) {
         let Some(minute) = &self.open else { return self.begin(open) };
@@ -381,13 +390,13 @@ impl Candles {
     fn end_open(&mut self, now: Nanos, told: &mut Told) {
         let Some(minute) = self.open.take() else { return };
         self.give_up_ended(told);
-        let end = minute.kline.end();
+        let (end, was_whole) = (minute.kline.end(), minute.is_whole());
         if !self.venue_pushes && (minute.is_whole() || self.trusting) {
             self.close(minute.kline, true, told);
         } else {
             self.ended = Some(Ended { minute, since: now, asked: false });
         }
-        self.begin(end);
+        self.begin_after(was_whole, end);
         let doubtful = self.ended.as_ref().is_some_and(|ended| ended.minute.doubtful);
         if let Some(open) = self.open.as_mut().filter(|open| !open.whole && doubtful) {
             // It may have been missed as well; if not, the next trade says so.
@@ -424,7 +433,8 @@ impl Candles {
 
     /// Closes a minute for good, and what ends with it.
     fn close(&mut self, mut minute: Kline, tell: bool, told: &mut Told) {
-        if self.carry_into(&mut minute).is_none() {
+        let has_price = minute.trades > 0 || minute.close != Price(0);
+        if !has_price && self.carry_into(&mut minute).is_none() {
             // Nothing was ever traded, as far as anybody knows.
             self.minutes.extend_to(minute.open_time);
             self.sums.miss(minute.open_time, &mut self.hours);

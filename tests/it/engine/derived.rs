@@ -18,7 +18,16 @@ impl Venue {
         println!("seed {seed}");
         let mut rng = Rng::with_seed(seed);
         let days = 86_400 * SECOND;
-        let mut trades = market(&mut rng, Nanos(now.0 - 40 * days), Nanos(now.0 + 600 * SECOND));
+        let mut trades = market(&mut rng, Nanos(now.0 - 40 * days), now);
+        // What is live has no long silences, or nothing would happen.
+        let mut live = *trades.last().expect("forty days of them");
+        live.time = now;
+        while live.time.0 < now.0 + 600 * SECOND {
+            live.time.0 += rng.i64(0..6 * SECOND);
+            live.price.0 += rng.i64(-40..41) * 1_000_003;
+            live.buyer_is_maker = rng.bool();
+            trades.push(live);
+        }
         // The young past is thin: an oracle looks at all of it.
         let old = Nanos(now.0 - 2 * days);
         trades.retain(|trade| trade.time > old || trade.id % 20 == 0);
