@@ -47,6 +47,11 @@ def wait_for_history(symbol, minutes=120):
         until(f"{minutes} minutes of candles", lambda: len(get(f"klines?symbol={symbol}&interval=1m&limit=1000")) >= minutes)
 
 
+def time_ms():
+    """The time of the market: a server of a recording lives in the recording's."""
+    return time.time() * 1000 if IS_LIVE else get("trades?symbol=BTCUSDT&limit=1")[0]["time"]
+
+
 def is_served(symbol):
     try:
         return depth(symbol, 5)["bids"] and get(f"trades?symbol={symbol}&limit=1")
