@@ -275,6 +275,8 @@ impl Default for Server {
 impl Store {
     /// The handles.
     pub fn new() -> Self {
+        // So that it is there before the first one.
+        counter!("tickcast_store_set_aside_total").increment(0);
         Self {
             bytes: gauge!("tickcast_store_bytes"),
             file_bytes: gauge!("tickcast_store_file_bytes"),

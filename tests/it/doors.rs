@@ -395,7 +395,7 @@ fn house_with_keys(keys: &[&str], adjust: impl FnOnce(&mut tickcast::config::Con
 
 fn knock_at_sbe(house: &House, target: &str, lines: &str) -> (String, String) {
     let mut client = connect(house.server.as_ref().and_then(|server| server.sbe_addr()).expect("it is open"));
-    client.write_all(format!("GET {target} HTTP/1.1\r\n{HANDSHAKE}{lines}\r\n").as_bytes()).unwrap();
+    client.write_all(format!("GET {target} HTTP/1.1\r\n{HANDSHAKE}{lines}\r\n").as_bytes()).expect("sent");
     read_response(&mut client)
 }
 

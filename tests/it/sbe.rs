@@ -215,11 +215,9 @@ async fn the_door_of_sbe_speaks_text_about_itself_and_nothing_but_its_own_stream
         let list = next(socket).await.into_text().expect("nothing else has come");
         assert_eq!(list.as_str(), format!(r#"{{"result":{names},"id":1}}"#));
     }
-    let ping = loop {
-        match silent.next().await.expect("open").expect("sound") {
-            tungstenite::Message::Ping(payload) => break payload,
-            other => panic!("nothing but pings: {other:?}"),
-        }
+    let ping = match silent.next().await.expect("open").expect("sound") {
+        tungstenite::Message::Ping(payload) => payload,
+        other => panic!("nothing but pings: {other:?}"),
     };
     assert!(ping.iter().all(u8::is_ascii_digit) && ping.len() == 13);
     let page = client::http().get(format!("http://{sbe}/api/v3/ping")).send().await.expect("an answer");

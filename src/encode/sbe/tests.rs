@@ -153,8 +153,8 @@ fn a_diff_that_is_too_large_becomes_several_with_consecutive_ids() {
         let payload = Payload::DepthDiff { cadence: Cadence::Swift, first_id, last_id, bids, asks };
         let parts: Vec<_> = messages(0, payload, &batch).iter().map(|message| diff(message)).collect();
         assert_eq!(parts.iter().map(|part| (part.0, part.1)).collect::<Vec<_>>(), ranges);
-        let all = |side: fn(&(i64, i64, Vec<i64>, Vec<i64>)) -> &Vec<i64>| parts.iter().flat_map(side).copied();
-        assert!(all(|part| &part.2).eq(0..bid_count as i64));
-        assert!(all(|part| &part.3).eq(bid_count as i64..count));
+        let (bids, asks): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.2, part.3)).unzip();
+        assert!(bids.concat().into_iter().eq(0..bid_count as i64));
+        assert!(asks.concat().into_iter().eq(bid_count as i64..count));
     }
 }
