@@ -4,14 +4,19 @@ use std::{io::ErrorKind, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{EMBEDDED, StartError};
 use crate::{
+    clock,
     config::{Config, ConfigError, Venue},
     intake::VenueFeed,
-    market::Catalogue,
+    market::{Catalogue, Nanos},
     recording::Recording,
     server::BindError,
     sim,
     venue::AnyProtocol,
 };
+
+/// How long before its first record the time of a recording begins: about as long as it takes to connect to the stand-in.
+/// A venue whose times are ahead of ours does no harm.
+const REPLAY_LEAD_NS: i64 = 2_000_000_000;
 
 /// What to run.
 #[derive(Debug)]
@@ -84,6 +89,9 @@ pub(super) fn stand_in(
             bytes = recording.torn_bytes(),
             "the recording ends in the middle of a block, which is left out"
         );
+    }
+    if let Some(first) = recording.records().first() {
+        clock::begin_at(Nanos(first.time.0 - REPLAY_LEAD_NS));
     }
     let settings = sim::replay::Settings { speed, ..sim::replay::Settings::default() };
     let replays = sim::replay::start_each(&recording, &settings).map_err(|error| unreadable(&error))?;

@@ -37,19 +37,25 @@ def until(what, holds):
 
 
 def wait_for_books(symbols):
-    """Until every book has been joined and has traded: before that REST answers 503 or an empty list."""
+    """Until every book has been joined, has traded and has its statistics: before that REST answers 503 or nothing."""
     until(f"books of {symbols}", lambda: all(map(is_served, symbols)))
 
 
 def wait_for_history(symbol, minutes=120):
     """Until candles reach back: a server that has just started fetches them from the venue."""
-    if IS_LIVE:
-        until(f"{minutes} minutes of candles", lambda: len(get(f"klines?symbol={symbol}&interval=1m&limit=1000")) >= minutes)
+    least = minutes if IS_LIVE else 1
+    until(f"{least} minutes of candles", lambda: len(get(f"klines?symbol={symbol}&interval=1m&limit=1000")) >= least)
+
+
+def time_ms():
+    """The time of the market: a server of a recording lives in the recording's."""
+    return time.time() * 1000 if IS_LIVE else get("trades?symbol=BTCUSDT&limit=1")[0]["time"]
 
 
 def is_served(symbol):
     try:
-        return depth(symbol, 5)["bids"] and get(f"trades?symbol={symbol}&limit=1")
+        statistics = [get(f"{path}?symbol={symbol}") for path in ("ticker/24hr", "avgPrice")]
+        return all(statistics) and depth(symbol, 5)["bids"] and get(f"trades?symbol={symbol}&limit=1")
     except urllib.error.HTTPError as refusal:
         return demand(refusal.code == 503, f"{symbol}: {refusal.code} {refusal.read()}")
 

@@ -1,7 +1,6 @@
 """python-binance: REST, candles and statistics, every market socket, a depth cache at 100 ms and what REST says at rest."""
 
 import asyncio
-import time
 from importlib.metadata import version
 
 from binance import AsyncClient, BinanceSocketManager, Client, DepthCacheManager
@@ -22,7 +21,7 @@ Manager.STREAM_URL = f"ws://{market.ADDRESS}/"
 def over_rest():
     client = Client()
     market.demand(client.ping() == {}, "ping")
-    market.demand(abs(client.get_server_time()["serverTime"] - time.time() * 1000) < 10_000, "get_server_time")
+    market.demand(abs(client.get_server_time()["serverTime"] - market.time_ms()) < 10_000, "get_server_time")
     tick = client.get_symbol_info(SYMBOL)["filters"][0]["tickSize"]
     market.demand(tick == "0.01000000", f"get_symbol_info: tickSize {tick}")
     book = client.get_order_book(symbol=SYMBOL, limit=500)
