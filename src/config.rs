@@ -166,6 +166,7 @@ pub struct Exchange {
     pub listen: SocketAddr,
     pub seed: u64,
     pub rate: u32,
+    pub messages_per_second: u32,
     pub gap_per_minute: f64,
     pub duplicate_per_minute: f64,
     pub reorder_per_minute: f64,
@@ -174,6 +175,7 @@ pub struct Exchange {
     pub malformed_per_minute: f64,
     pub stale_snapshot_per_minute: f64,
     pub rate_limit_per_minute: f64,
+    pub rest_error_per_minute: f64,
 }
 
 /// One venue.

@@ -121,6 +121,7 @@ pub(super) fn exchange(config: &Config, listen: SocketAddr, symbols: Vec<String>
         listen,
         seed: exchange.seed,
         rate: exchange.rate,
+        messages_per_second: Some(exchange.messages_per_second).filter(|&most| most > 0),
         symbols,
         faults: sim::Faults {
             gap: exchange.gap_per_minute,
@@ -131,6 +132,7 @@ pub(super) fn exchange(config: &Config, listen: SocketAddr, symbols: Vec<String>
             malformed: exchange.malformed_per_minute,
             stale_snapshot: exchange.stale_snapshot_per_minute,
             rate_limit: exchange.rate_limit_per_minute,
+            rest_error: exchange.rest_error_per_minute,
             ..sim::Faults::default()
         },
         ..sim::Settings::default()

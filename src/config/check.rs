@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Config, ConfigError, Sbe, Venue, api_key::KEY_BYTES_MAX};
+use super::{Config, ConfigError, Exchange, Sbe, Venue, api_key::KEY_BYTES_MAX};
 use crate::topic::VENUES_MAX;
 
 /// Names of ours in paths: a venue that took one could not be reached.
@@ -66,9 +66,27 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("store.minute_rows_max", store.minute_rows_max, 1, STORE_ROWS_MAX)?;
     range("store.rows_max", store.rows_max, 1, STORE_ROWS_MAX)?;
     range("store.trades_max", store.trades_max, 1, 1_000_000)?;
-    range("exchange.rate", exchange.rate, 1, 1_000_000)?;
+    simulated(exchange)?;
     log_level(&config.log.level)?;
     venues(&config.venues)
+}
+
+fn simulated(exchange: &Exchange) -> Result<(), ConfigError> {
+    range("exchange.rate", exchange.rate, 1, 1_000_000)?;
+    range("exchange.messages_per_second", exchange.messages_per_second, 0, 1_000_000)?;
+    let faults = [
+        ("gap", exchange.gap_per_minute),
+        ("duplicate", exchange.duplicate_per_minute),
+        ("reorder", exchange.reorder_per_minute),
+        ("stall", exchange.stall_per_minute),
+        ("disconnect", exchange.disconnect_per_minute),
+        ("malformed", exchange.malformed_per_minute),
+        ("stale_snapshot", exchange.stale_snapshot_per_minute),
+        ("rate_limit", exchange.rate_limit_per_minute),
+        ("rest_error", exchange.rest_error_per_minute),
+    ];
+    // No number is in no range either.
+    faults.iter().try_for_each(|(fault, rate)| range(&format!("exchange.{fault}_per_minute"), *rate, 0.0, 60_000.0))
 }
 
 /// A wrong key is named by its place: it may be a right one with a blank too many.

@@ -1,6 +1,6 @@
 //! The volume-weighted mean price of the last five minutes, at the grain of seconds.
 
-use crate::market::{AggTrade, AveragePrice, Decimals, Kline, Nanos, Price, Series, Volume, divide_nearest};
+use crate::market::{AggTrade, AveragePrice, Decimals, Kline, Nanos, Price, Series, Volume};
 
 /// The seconds of the last five minutes of one instrument, and their sum.
 ///
@@ -81,7 +81,7 @@ impl Average {
     pub fn at(&mut self, time: Nanos, decimals: Decimals) -> Option<AveragePrice> {
         self.slide(time.0.div_euclid(SECOND_NS));
         let (price, last_trade) = self.last?;
-        let mean = weighted(Volume(self.quote), Volume(self.base), decimals);
+        let mean = decimals.mean(Volume(self.quote), Volume(self.base));
         Some(AveragePrice { minutes: MINUTES, price: mean.unwrap_or(price), last_trade })
     }
 
@@ -123,18 +123,6 @@ impl Average {
         }
         self.newest = second;
     }
-}
-
-/// Quote volume over base volume as a price, to the nearest (binance.md section 3.2); `None` without volume.
-pub(super) fn weighted(quote: Volume, base: Volume, decimals: Decimals) -> Option<Price> {
-    if base.0 == 0 {
-        return None;
-    }
-    let scale = |places: i32| 10_i128.saturating_pow(places.max(0) as u32);
-    let places = i32::from(decimals.price) + i32::from(decimals.quantity) - i32::from(decimals.quote);
-    let numerator = quote.0.saturating_mul(scale(places));
-    let denominator = base.0.saturating_mul(scale(-places));
-    i64::try_from(divide_nearest(numerator, denominator)).ok().map(Price)
 }
 
 /// The window of Binance.

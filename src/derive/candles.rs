@@ -8,6 +8,7 @@ mod history;
 mod minute;
 mod rows;
 mod sums;
+mod window;
 
 use crate::market::{AggTrade, DAY, Decimals, Kline, MINUTE, Nanos, Price, Series};
 
@@ -17,6 +18,7 @@ use minute::{Minute, Tape};
 pub use rows::number;
 use sums::Sums;
 pub use sums::longer;
+pub use window::Since;
 
 /// The candles of one instrument.
 #[derive(Debug)]
@@ -261,61 +263,6 @@ impl Candles {
         Some(kline)
     }
 
-    /// All closed minutes from the one that opens at `from` on, added up, with the price before; `None` unless all of them
-    /// are known. It changes with [`Candles::revision`] only.
-    ///
-    /// Where minutes do not reach back so far, as those of a venue that gives only some, whole hours stand for the first
-    /// part: the sum then begins with the hour that holds `from`.
-    pub fn sum_closed(&self, from: Nanos) -> Option<Since> {
-        let open = self.open.as_ref()?;
-        let first_open = self.ended.as_ref().map_or(open, |ended| &ended.minute).kline.open_time;
-        let start = self.minutes.start().unwrap_or(first_open);
-        let from = self.nothing_before.map_or(from, |nothing| from.max(nothing));
-        let mut sum = Kline::empty(Series::MINUTE, from, Price(0));
-        let mut at = from;
-        if from < start {
-            at = Series::HOUR.open_time(from);
-            while at < start
-                && let Some(hour) = self.hours.get(at)
-            {
-                sum.absorb(hour);
-                at = hour.end();
-            }
-            if at < start && !self.trusting {
-                return None;
-            }
-            at = at.max(start);
-        }
-        for kline in self.minutes.since(at) {
-            match kline {
-                Some(kline) => sum.absorb(kline),
-                None if self.trusting => {}
-                None => return None,
-            }
-            at.0 += MINUTE.0;
-        }
-        if at < first_open && !self.trusting {
-            return None;
-        }
-        let before = self.minutes.get(Nanos(from.0 - MINUTE.0)).map(|kline| kline.close);
-        Some(Since { sum, before })
-    }
-
-    /// Adds what is not closed to closed minutes.
-    pub fn and_open(&self, closed: Since) -> Option<Since> {
-        let open = self.open.as_ref()?;
-        let whole = open.is_whole() && self.ended.as_ref().is_none_or(|ended| ended.minute.is_whole());
-        if !whole && !self.trusting {
-            return None;
-        }
-        let mut since = closed;
-        if let Some(ended) = &self.ended {
-            since.sum.absorb(&ended.minute.kline);
-        }
-        since.sum.absorb(&open.kline);
-        Some(since)
-    }
-
     /// The price of the last trade, where any is known.
     pub fn last_price(&self) -> Option<Price> {
         let open = self.open.iter().chain(self.ended.as_ref().map(|ended| &ended.minute));
@@ -474,15 +421,6 @@ impl Candles {
             self.sums.recover(end, &self.minutes, &self.hours, self.nothing_before);
         }
     }
-}
-
-/// What [`Candles::sum_closed`] gives.
-#[derive(Clone, Copy, Debug)]
-pub struct Since {
-    /// The sum; without any trade inside its prices are meaningless.
-    pub sum: Kline,
-    /// The last price before, where it is known.
-    pub before: Option<Price>,
 }
 
 /// A day and the minute that rolling windows begin with, the one before for its price, and some air.

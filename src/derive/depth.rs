@@ -10,6 +10,7 @@ use crate::{
 ///
 /// A tick comes as soon as there is something new and a period has passed since the last one. The grid follows the
 /// venue's own: where that sends every 100 ms, each of its messages goes out at once instead of waiting for a timer of ours.
+/// Two ticks are never closer than nine tenths of the period.
 ///
 /// While nobody wants anything of it, it says nothing. Its next diff then goes on where the last one ended: an update of
 /// before may still be on its way to somebody who joins now.
@@ -24,6 +25,8 @@ pub struct DepthCadence {
     seen: i64,
     /// One period after the last tick, or on the grid that this one belongs to.
     next: Nanos,
+    /// The next tick is no earlier, wherever the grid is: a late one and one on time would be a moment apart.
+    earliest: Nanos,
     /// Somebody new wants partial books: the next tick brings one even if nothing has changed.
     partial_due: bool,
 }
@@ -57,7 +60,7 @@ impl DepthCadence {
     pub fn new(cadence: Cadence) -> Self {
         let (published, seen, next) = (None, i64::MIN, Nanos::default());
         let demand = Demand { diffs: Cadence::JSON.contains(&cadence), partial: false };
-        Self { cadence, demand, published, seen, next, partial_due: false }
+        Self { cadence, demand, published, seen, next, earliest: next, partial_due: false }
     }
 
     /// What is wanted from now on.
@@ -81,7 +84,7 @@ impl DepthCadence {
     /// When the next tick may come: a little early, because a venue's own ticks jitter, and one that came a moment before
     /// our grid would wait for it and arrive late.
     pub fn due(&self) -> Nanos {
-        Nanos(self.next.0 - if self.follows_grid() { EARLY_NS } else { 0 })
+        if self.follows_grid() { Nanos(self.next.0 - EARLY_NS).max(self.earliest) } else { self.next }
     }
 
     /// The periods of SBE are shorter than any venue's own: they are upper rates, and two ticks are never closer.
@@ -135,6 +138,7 @@ impl DepthCadence {
             let period = self.cadence.period_ns();
             let on_grid = self.follows_grid() && (0..period).contains(&(now.0 - self.next.0));
             self.next = Nanos(if on_grid { self.next.0 } else { now.0 } + period);
+            self.earliest = Nanos(now.0 + period * 9 / 10);
         }
         true
     }

@@ -1,11 +1,8 @@
 //! Rolling statistics of the last day, hour and four hours, from minutes.
 
-use super::{
-    average::weighted,
-    candles::{Candles, Since},
-};
+use super::candles::{Candles, Since};
 use crate::{
-    market::{DAY, Decimals, Level, MINUTE, MiniTicker, Nanos, Price, Quantity, RollingTicker, Ticker, divide_nearest},
+    market::{DAY, Decimals, Level, MINUTE, MiniTicker, Nanos, Price, Quantity, RollingTicker, Ticker},
     topic::Window,
 };
 
@@ -93,20 +90,19 @@ impl Statistics {
         let last = candles.last_price()?;
         let empty = sum.trades == 0;
         let price = |price: Price| if empty { last } else { price };
-        let (open, close) = (price(sum.open), price(sum.close));
-        let change = Price(close.0 - open.0);
+        let mini = MiniTicker {
+            close: price(sum.close),
+            open: price(sum.open),
+            high: price(sum.high),
+            low: price(sum.low),
+            volume: sum.volume,
+            quote_volume: sum.quote_volume,
+        };
         let ticker = RollingTicker {
-            mini: MiniTicker {
-                close,
-                open,
-                high: price(sum.high),
-                low: price(sum.low),
-                volume: sum.volume,
-                quote_volume: sum.quote_volume,
-            },
-            change,
-            change_percent: percent(change, open),
-            weighted_average: weighted(sum.quote_volume, sum.volume, decimals).unwrap_or(last),
+            mini,
+            change: mini.change(),
+            change_percent: mini.change_percent(),
+            weighted_average: mini.weighted_average(decimals),
             open_time: from,
             close_time: now,
             first_id: sum.first_id,
@@ -115,12 +111,6 @@ impl Statistics {
         };
         Some((ticker, before))
     }
-}
-
-/// A change in percent with three decimals, to the nearest (binance.md section 3.2).
-fn percent(change: Price, open: Price) -> i64 {
-    let thousandths = divide_nearest(i128::from(change.0) * 100_000, i128::from(open.0));
-    i64::try_from(thousandths).unwrap_or(if change.0 < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// Whether two tickers differ in more than their times.

@@ -1,6 +1,6 @@
 //! Candles, and how trades and shorter candles add up to longer ones.
 
-use super::{Decimals, Nanos, Price, Quantity, Series, Trade, Volume};
+use super::{Decimals, MiniTicker, Nanos, Price, Quantity, Series, Trade, Volume};
 
 /// A candle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +112,45 @@ impl Decimals {
         }
         Volume(product.saturating_mul(10_i128.saturating_pow(u32::from(self.quote - from))))
     }
+
+    /// Quote volume over base volume as a price, to the nearest (binance.md section 3.2); `None` without base volume, or
+    /// where no price is that high.
+    pub fn mean(self, quote: Volume, base: Volume) -> Option<Price> {
+        if base.0 == 0 {
+            return None;
+        }
+        let scale = |places: i32| 10_i128.saturating_pow(places.max(0) as u32);
+        let places = i32::from(self.price) + i32::from(self.quantity) - i32::from(self.quote);
+        let numerator = quote.0.saturating_mul(scale(places));
+        let denominator = base.0.saturating_mul(scale(-places));
+        i64::try_from(divide_nearest(numerator, denominator)).ok().map(Price)
+    }
+}
+
+impl MiniTicker {
+    /// From the first price to the last.
+    pub const fn change(&self) -> Price {
+        Price(self.close.0.saturating_sub(self.open.0))
+    }
+
+    /// The same in thousandths of a percent, to the nearest (binance.md section 3.2).
+    pub fn change_percent(&self) -> i64 {
+        let change = self.change().0;
+        let thousandths = divide_nearest(i128::from(change) * 100_000, i128::from(self.open.0));
+        i64::try_from(thousandths).unwrap_or(if change < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    /// The mean price by volume; where nothing was traded, the price carried.
+    pub fn weighted_average(&self, decimals: Decimals) -> Price {
+        decimals.mean(self.quote_volume, self.volume).unwrap_or(self.close)
+    }
+}
+
+impl From<&Kline> for MiniTicker {
+    fn from(kline: &Kline) -> Self {
+        let Kline { open, high, low, close, volume, quote_volume, .. } = *kline;
+        Self { close, open, high, low, volume, quote_volume }
+    }
 }
 
 /// `numerator / denominator` to the nearest, halves away from zero (binance.md section 3.2); zero for a denominator of zero.
@@ -177,5 +216,36 @@ mod tests {
         assert_eq!(value(300_500_000, 100_000_000), 301);
         assert_eq!(value(300_499_999, 100_000_000), 300);
         assert_eq!(Decimals { price: 0, quantity: 0, ..Decimals::EIGHT }.value(Price(3), Quantity(2)).0, 600_000_000);
+    }
+
+    #[test]
+    fn means_take_the_decimals_of_each_side_into_account() {
+        let mean = |decimals: Decimals, quote, base| decimals.mean(Volume(quote), Volume(base)).map(|price| price.0);
+        assert_eq!(mean(Decimals::EIGHT, 3_000_000_000, 200_000_000), Some(1_500_000_000));
+        // 1 / 3 and 2 / 3.
+        assert_eq!(mean(Decimals::EIGHT, 100_000_000, 300_000_000), Some(33_333_333));
+        assert_eq!(mean(Decimals::EIGHT, 200_000_000, 300_000_000), Some(66_666_667));
+        // 30.00 of the quote for 2.0: 15.000.
+        assert_eq!(mean(Decimals { price: 3, quantity: 1, quote: 2, ..Decimals::EIGHT }, 3_000, 20), Some(15_000));
+        // 30.00000000 for 2: 15.
+        assert_eq!(mean(Decimals { price: 0, quantity: 0, ..Decimals::EIGHT }, 3_000_000_000, 2), Some(15));
+        assert_eq!(mean(Decimals::EIGHT, 5, 0), None);
+        assert_eq!(mean(Decimals::EIGHT, i128::MAX / 2, 1), None, "no price is that high");
+    }
+
+    #[test]
+    fn changes_are_told_in_price_and_percent() {
+        let of = |open, close| {
+            let ticker = MiniTicker {
+                open: Price(open),
+                close: Price(close),
+                ..(&Kline::empty(Series::MINUTE, Nanos(0), Price(0))).into()
+            };
+            (ticker.change().0, ticker.change_percent(), ticker.weighted_average(Decimals::EIGHT).0)
+        };
+        assert_eq!(of(200, 201), (1, 500, 201), "half a percent; no trades, so the mean is the last price");
+        assert_eq!(of(201, 200), (-1, -498, 200), "-0.4975 goes to the nearest");
+        assert_eq!(of(0, 5), (5, 0, 5), "there is no percentage of nothing");
+        assert_eq!(of(1, i64::MAX).1, i64::MAX, "saturated");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     Phase, Rejection, Rest, Shards,
-    api_key::{self, ApiKey},
+    api_key::ApiKey,
     docs::{Called, Docs},
     head::{self, HEADERS_MAX, Handshake, Head},
     limits::{Allowance, Weights},
@@ -32,15 +32,19 @@ use super::{
     ws_api::{self, Api},
 };
 use crate::{
-    clock,
     config::{self, Config},
     market::Catalogue,
     metrics,
     topic::Encoding,
 };
 
+mod admission;
+mod first;
 mod gzip;
 mod respond;
+
+use admission::{Knock, admission, hand_over};
+use first::{First, read_head};
 
 /// Idle time after which a kept-alive connection is closed; also the time for the head of a later request.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -52,13 +56,10 @@ const REST_PATIENCE: Duration = Duration::from_secs(5);
 /// bytes resets it, and the client would never read why.
 const LINGER_BYTES_MAX: usize = 1 << 20;
 const LINGER: Duration = Duration::from_secs(2);
-/// Bytes to read at once: nearly every head fits.
-const READ_BYTES: usize = 2048;
+/// Bytes of it to read at once.
+const LINGER_BYTES: usize = 2048;
 /// Binance's window for new connections.
 const CONNECTS_WINDOW: Duration = Duration::from_secs(300);
-
-/// Close frame 1013 "try again later", for a socket that no shard took after its 101 was written.
-const CLOSE_TRY_AGAIN_LATER: [u8; 4] = [0x88, 0x02, 0x03, 0xF5];
 
 /// What every connection of the doors for clients shares.
 pub(super) struct Door<S> {
@@ -91,12 +92,6 @@ pub(super) struct Places {
 pub(super) struct Answers {
     pub(super) rest: Rest,
     pub(super) docs: Docs,
-}
-
-/// Where a WebSocket goes.
-enum Admitted<O> {
-    Shard(O),
-    Api(ws_api::Admitted),
 }
 
 impl<S: Shards> Door<S> {
@@ -204,92 +199,6 @@ async fn greet<S: Shards>(
     door.show_pending();
 }
 
-/// What the first request of a connection turned out to be.
-enum First {
-    /// Its head is `length` bytes long.
-    WebSocket {
-        length: usize,
-        target: String,
-        handshake: Handshake,
-        key: ApiKey,
-    },
-    Http,
-    Refused(Rejection),
-    /// The client closed before it had asked for anything.
-    Gone,
-}
-
-/// Reads until `bytes` holds a whole head, at most `most` bytes. A key in it is held against `keys` and goes no further.
-async fn read_head(stream: &mut TcpStream, bytes: &mut BytesMut, most: usize, keys: &[config::ApiKey]) -> First {
-    // Parsing starts over each time, so it is tried when the head may have ended and else at doubling lengths:
-    // a client that sends byte by byte cannot make it quadratic, and one that speaks no HTTP is found out at once.
-    let mut tried = 0;
-    while bytes.len() < most {
-        let before = bytes.len();
-        bytes.reserve(READ_BYTES.min(most - before));
-        match stream.read_buf(&mut (&mut *bytes).limit(most - before)).await {
-            Ok(0) | Err(_) => return First::Gone,
-            Ok(_) => {}
-        }
-        let fresh = &bytes[before.saturating_sub(3)..];
-        let may_end = fresh.windows(2).any(|pair| pair == b"\n\n") || fresh.windows(3).any(|three| three == b"\n\r\n");
-        if !may_end && bytes.len() < 2 * tried {
-            continue;
-        }
-        tried = bytes.len();
-        match head::parse(bytes) {
-            Ok(None) => {}
-            Ok(Some((head, length))) => {
-                return match head.handshake() {
-                    None => First::Http,
-                    Some(Err(rejection)) => First::Refused(rejection),
-                    Some(Ok(handshake)) => {
-                        let key = ApiKey::check(head.values(api_key::HEADER), keys);
-                        First::WebSocket { length, target: head.target.to_owned(), handshake, key }
-                    }
-                };
-            }
-            Err(rejection) => return First::Refused(rejection),
-        }
-    }
-    First::Refused(head::overlong(bytes))
-}
-
-/// Who wants in where.
-struct Knock<'a> {
-    peer: SocketAddr,
-    /// Path and query.
-    target: &'a str,
-    encoding: Encoding,
-    key: ApiKey,
-}
-
-/// Decides about a handshake: what it opens, or why not and after how many seconds to come again.
-fn admission<S: Shards>(door: &Door<S>, knock: &Knock<'_>) -> Result<Admitted<S::Opening>, (Rejection, Option<u64>)> {
-    let now = clock::now();
-    let peer = knock.peer;
-    if let Err(exhausted) = door.connects.check(peer.ip(), now) {
-        metrics::Server::refused("connects");
-        let rejection = Rejection { status: 429, body: "too many connections from this address".to_owned() };
-        return Err((rejection, Some(exhausted.retry_after_s)));
-    }
-    door.connects.spend(peer.ip(), 1, now);
-    if let Some(rejection) = knock.key.rejection() {
-        metrics::Server::refused("key");
-        return Err((rejection, None));
-    }
-    let refused = |rejection| {
-        metrics::Server::refused("path");
-        (rejection, None)
-    };
-    let api =
-        (knock.encoding == Encoding::Json).then(|| ws_api::Opening::read(knock.target, &door.catalogue)).flatten();
-    match api {
-        Some(opening) => door.api.admit(opening.map_err(refused)?, peer).map(Admitted::Api),
-        None => door.shards.opening(knock.target, knock.encoding).map(Admitted::Shard).map_err(refused),
-    }
-}
-
 async fn upgrade<S: Shards>(
     door: &Arc<Door<S>>,
     mut stream: TcpStream,
@@ -312,39 +221,12 @@ fn only_streams() -> Rejection {
     Rejection { status: 426, body: body.to_owned() }
 }
 
-/// Gives an upgraded socket to whom it is for.
-fn hand_over<S: Shards>(
-    door: &Door<S>,
-    stream: TcpStream,
-    early: Bytes,
-    admitted: Admitted<S::Opening>,
-    peer: SocketAddr,
-) {
-    let opening = match admitted {
-        Admitted::Shard(opening) => opening,
-        Admitted::Api(admitted) => {
-            door.metrics.upgrades.increment(1);
-            tokio::spawn(Arc::clone(&door.api).serve(stream, early, admitted, peer));
-            return;
-        }
-    };
-    let Ok(socket) = stream.into_std() else { return };
-    match door.shards.admit(socket, early, opening, peer) {
-        Ok(()) => door.metrics.upgrades.increment(1),
-        Err(mut socket) => {
-            metrics::Server::refused("shards");
-            // A socket that does not take four bytes is closed without them.
-            let _ = std::io::Write::write(&mut socket, &CLOSE_TRY_AGAIN_LATER);
-        }
-    }
-}
-
 /// Sends a refusal and closes so that the client can read it.
 async fn refuse(mut stream: TcpStream, rejection: &Rejection, retry_after_s: Option<u64>) {
     let linger = async {
         stream.write_all(&respond::refusal(rejection, retry_after_s)).await?;
         stream.shutdown().await?;
-        let mut sink = [0; READ_BYTES];
+        let mut sink = [0; LINGER_BYTES];
         let mut left = LINGER_BYTES_MAX;
         while left > 0 {
             match stream.read(&mut sink).await? {

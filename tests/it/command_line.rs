@@ -64,6 +64,9 @@ fn each_mistake_in_a_configuration_gets_one_clear_line() {
         ("[server]\nshards = 1000", &["`server.shards` is 1000", "from 0 to 64"]),
         ("[server]\nlisten = \"nowhere\"", &["invalid socket address"]),
         ("[ring]\nslots = 100", &["`ring.slots` is 100", "power of two"]),
+        ("[exchange]\nrest_error_per_minute = -1.0", &["`exchange.rest_error_per_minute` is -1", "from 0 to 60000"]),
+        ("[exchange]\ngap_per_minute = nan", &["`exchange.gap_per_minute` is NaN"]),
+        ("[exchange]\nmessages_per_second = 1000001", &["`exchange.messages_per_second`", "from 0 to 1000000"]),
         ("[server", &["TOML parse error at line 1"]),
         (
             "[[venues]]\nname = \"x\"\nkind = \"binance\"\nws_url = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = ['A\"B']",

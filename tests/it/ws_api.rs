@@ -245,6 +245,18 @@ fn unknown_methods_and_wrong_parameters_leave_the_connection_open_i() {
                 r#"{"id":1,"method":"order.place"}"#,
                 "Invalid 'method' in JSON request; there is no method 'order.place'.",
             ),
+            (
+                r#"{"id":1,"method":"blockTrades.historical","params":{"symbol":"BTCUSDT","fromId":1}}"#,
+                "Invalid 'method' in JSON request; there is no method 'blockTrades.historical'.",
+            ),
+            (
+                r#"{"id":1,"method":"referencePrice.calculation","params":{"symbol":"BTCUSDT"}}"#,
+                "Invalid 'method' in JSON request; there is no method 'referencePrice.calculation'.",
+            ),
+            (
+                r#"{"id":1,"method":"executionRules"}"#,
+                "Invalid 'method' in JSON request; there is no method 'executionRules'.",
+            ),
             (r#"{"id":1,"method":7}"#, "Invalid 'method' in JSON request; expected a string."),
             (r#"{"id":1}"#, "Invalid 'method' in JSON request; expected a string."),
             (r#"{"id":1,"method":"time","params":[]}"#, "Invalid 'params' in JSON request; expected an object."),

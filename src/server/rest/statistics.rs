@@ -1,9 +1,7 @@
 //! Statistics of a day, a trading day and windows of any length (binance.md section 10.2).
 
 use super::{Refusal, Request, object::Object, parameters::Form};
-use crate::market::{
-    DAY, Decimals, Instrument, Interval, Kline, MINUTE, MiniTicker, Nanos, Price, Ticker, Trade, divide_nearest,
-};
+use crate::market::{DAY, Decimals, Instrument, Interval, Kline, MINUTE, MiniTicker, Nanos, Ticker, Trade};
 
 /// Trades that may be younger than the statistics of the day, which come once a second.
 const TRADES_BEHIND_MOST: usize = 1000;
@@ -80,14 +78,13 @@ impl Request<'_> {
     ) -> Result<bool, Refusal> {
         let history = self.history(instrument.id);
         let Some(candle) = history.window(open).map_err(|_| Refusal::overloaded())? else { return Ok(false) };
-        let mini = of_candle(&candle);
-        let derived = Derived::of(&mini, instrument.decimals());
+        let mini = MiniTicker::from(&candle);
         let mut object = self.object(body, instrument);
         object.symbol(instrument);
         if form == Form::Full {
-            object.price("priceChange", derived.change);
-            object.percent("priceChangePercent", derived.change_percent);
-            object.price("weightedAvgPrice", derived.weighted_average);
+            object.price("priceChange", mini.change());
+            object.percent("priceChangePercent", mini.change_percent());
+            object.price("weightedAvgPrice", mini.weighted_average(instrument.decimals()));
         }
         // Unlike in the statistics of the day, the last price comes behind the others in both forms.
         object.price("openPrice", mini.open);
@@ -138,48 +135,9 @@ fn count(ticker: &mut Ticker, trade: &Trade, decimals: Decimals) {
     ticker.trades += 1;
     ticker.close_time = ticker.close_time.max(trade.time);
     ticker.open_time = Nanos(ticker.close_time.0 - DAY.0);
-    let derived = Derived::of(mini, decimals);
-    ticker.change = derived.change;
-    ticker.change_percent = derived.change_percent;
-    ticker.weighted_average = derived.weighted_average;
-}
-
-/// What follows from prices and volumes, each to the nearest (binance.md section 3.2).
-struct Derived {
-    change: Price,
-    /// In thousandths.
-    change_percent: i64,
-    weighted_average: Price,
-}
-
-impl Derived {
-    fn of(mini: &MiniTicker, decimals: Decimals) -> Self {
-        let change = mini.close.0.saturating_sub(mini.open.0);
-        let percent = divide_nearest(i128::from(change) * 100_000, i128::from(mini.open.0));
-        // From the decimals of quote over quantity to those of prices.
-        let power = i32::from(decimals.price) + i32::from(decimals.quantity) - i32::from(decimals.quote);
-        let factor = 10_i128.saturating_pow(power.unsigned_abs());
-        let (value, volume) = (mini.quote_volume.0, mini.volume.0);
-        let average = match volume {
-            // Nothing was traded: the price carried, as the streams have it.
-            0 => i128::from(mini.close.0),
-            _ if power >= 0 => divide_nearest(value.saturating_mul(factor), volume),
-            _ => divide_nearest(value, volume.saturating_mul(factor)),
-        };
-        let narrow = |wide: i128| i64::try_from(wide).unwrap_or(if wide < 0 { i64::MIN } else { i64::MAX });
-        Self { change: Price(change), change_percent: narrow(percent), weighted_average: Price(narrow(average)) }
-    }
-}
-
-fn of_candle(candle: &Kline) -> MiniTicker {
-    MiniTicker {
-        close: candle.close,
-        open: candle.open,
-        high: candle.high,
-        low: candle.low,
-        volume: candle.volume,
-        quote_volume: candle.quote_volume,
-    }
+    ticker.change = mini.change();
+    ticker.change_percent = mini.change_percent();
+    ticker.weighted_average = mini.weighted_average(decimals);
 }
 
 fn push_count(object: &mut Object<'_>, [first_id, last_id, trades]: [i64; 3]) {

@@ -223,8 +223,16 @@ fn rule_windows_and_days_want_a_symbol_i() {
 #[test]
 fn rule_retired_paths_are_not_found_d() {
     let fixture = furnished();
-    for target in ["/api/v1/ping", "/api/v1/klines", "/api/v3/historicalBlockTrades", "/api/v3/userDataStream"] {
+    for target in ["/api/v1/ping", "/api/v1/klines", "/api/v3/userDataStream"] {
         assert_eq!(fixture.ask(target).status, 404, "{target}");
+    }
+}
+
+#[test]
+fn what_no_stream_of_a_venue_tells_is_not_found_rather_than_made_up_d() {
+    let fixture = furnished();
+    for path in ["historicalBlockTrades", "referencePrice/calculation", "executionRules"] {
+        assert_eq!(fixture.ask(&format!("/api/v3/{path}?symbol=BTCUSDT")).status, 404, "{path}");
     }
 }
 

@@ -162,6 +162,76 @@ fn the_periods_are_upper_rates() {
 }
 
 #[test]
+fn ticks_of_json_keep_nine_tenths_of_their_period_however_late_one_was() {
+    for seed in 31..=38 {
+        println!("seed {seed}");
+        let mut bench = Bench::new();
+        let mut truth = Truth::new(seed);
+        let mut chance = Rng::with_seed(seed);
+        join(&mut bench, &mut truth);
+        let start = bench.now;
+        let mut spoken: [Vec<i64>; 2] = Default::default();
+        // Long pauses, floods, and messages a moment before or behind the grid.
+        for _ in 0..3_000 {
+            truth.change();
+            let step = [1, 1, 1, chance.i64(1..12), chance.i64(80..120), chance.i64(80..120)];
+            let step = step[chance.usize(0..step.len())];
+            for _ in 0..step {
+                bench.now = Nanos(bench.now.0 + MILLISECOND);
+                hear_json(&bench.pass(Vec::new()), bench.now, &mut spoken);
+            }
+            let Some(diff) = truth.diff(bench.now) else { continue };
+            let said = bench.frame(CONNECTION, diff);
+            hear_json(&said, bench.now, &mut spoken);
+        }
+        let lasted = (bench.now.0 - start.0) / MILLISECOND;
+        for (times, period) in spoken.iter().zip([100, 1_000]) {
+            let closest = times.windows(2).map(|pair| pair[1] - pair[0]).min().expect("many ticks");
+            assert!(closest >= period * 9 / 10, "{closest} ms between ticks of {period} ms");
+            assert!(times.len() as i64 > lasted / period * 7 / 10, "{} in {lasted} ms", times.len());
+        }
+    }
+}
+
+fn hear_json(said: &[Said], now: Nanos, spoken: &mut [Vec<i64>; 2]) {
+    for said in said {
+        match said {
+            Said::Diff { cadence: Cadence::Fast, .. } => spoken[0].push(now.millis()),
+            Said::Diff { cadence: Cadence::Slow, .. } => spoken[1].push(now.millis()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn after_a_late_message_the_grid_is_where_it_was() {
+    let mut bench = Bench::new();
+    let mut truth = Truth::new(39);
+    join(&mut bench, &mut truth);
+    let mut tell = |bench: &mut Bench, wait: i64| {
+        let mut spoken: [Vec<i64>; 2] = Default::default();
+        for _ in 0..wait {
+            bench.now = Nanos(bench.now.0 + MILLISECOND);
+            hear_json(&bench.pass(Vec::new()), bench.now, &mut spoken);
+        }
+        (0..4).for_each(|_| truth.change());
+        let diff = truth.diff(bench.now).expect("four changes");
+        hear_json(&bench.frame(CONNECTION, diff), bench.now, &mut spoken);
+        let now = bench.now.millis();
+        spoken[0].iter().map(|time| now - time).collect::<Vec<_>>()
+    };
+    assert_eq!(tell(&mut bench, 3_000), [0]);
+    assert_eq!(tell(&mut bench, 150), [0], "50 ms late");
+    // On time again, and so 50 ms behind the late one: it waits 40 ms, and each further one 10 ms less.
+    assert!(tell(&mut bench, 50).is_empty());
+    assert_eq!(tell(&mut bench, 100), [60]);
+    assert_eq!(tell(&mut bench, 100), [70]);
+    assert_eq!(tell(&mut bench, 100), [80]);
+    assert_eq!(tell(&mut bench, 100), [90, 0]);
+    assert_eq!(tell(&mut bench, 100), [0], "the venue's own grid again");
+}
+
+#[test]
 fn a_sleep_longer_than_the_book_remembers_ends_with_diffs_that_are_right_and_tells_nobody_to_start_over() {
     let mut bench = Bench::new();
     let mut truth = Truth::new(23);

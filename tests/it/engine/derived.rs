@@ -288,3 +288,76 @@ fn arrays_hold_what_has_changed_and_come_only_to_those_who_want_them() {
     let times: Vec<_> = arrays.iter().map(|array| array[0].1).filter(|time| *time >= tickers[0]).collect();
     assert!(tickers.starts_with(&times) && tickers.len() <= times.len() + 1, "each in one: {tickers:?} {times:?}");
 }
+
+#[test]
+fn at_whatever_phase_tickers_come_each_array_holds_each_changed_symbol_once() {
+    for seed in 1..=40 {
+        println!("seed {seed}");
+        let mut rng = Rng::with_seed(seed);
+        let mut bench = Bench::new();
+        bench.interest.add(TopicId::of_venue(VENUE, Array::MiniTicker));
+        // One phase for every ticker of the venue, and each up to 30 ms off.
+        let (phase, start) = (rng.i64(0..1_000), bench.now);
+        let mut coming: Vec<_> = (0..40)
+            .flat_map(|second| [SYMBOL, "NOSUCH"].map(|symbol| (second, symbol)))
+            .map(|(second, symbol)| {
+                (Nanos(start.0 + (second * 1_000 + phase + rng.i64(0..30)) * MILLISECOND), symbol, second)
+            })
+            .collect();
+        coming.sort_unstable();
+        for (time, symbol, second) in coming {
+            while bench.now < time {
+                let step = rng.i64(1..60) * MILLISECOND;
+                bench.now = time.min(Nanos(bench.now.0 + step));
+                bench.pass(Vec::new());
+            }
+            let stream = symbol.to_lowercase();
+            bench.frame(
+                CONNECTION,
+                format!(
+                    r#"{{"stream":"{stream}@miniTicker","data":{{"e":"24hrMiniTicker","E":{},"s":"{symbol}","c":"{second}.00000000","o":"1.00000000","h":"1.00000000","l":"1.00000000","v":"1.00000000","q":"1.00000000"}}}}"#,
+                    time.millis()
+                ),
+            );
+        }
+        bench.wait(2_000);
+        let arrays: Vec<_> = bench
+            .updates
+            .iter()
+            .filter_map(
+                |(update, wide)| if let Wide::Array(it) = wide { Some((update.time, it.clone())) } else { None },
+            )
+            .collect();
+        // The first may be cut anywhere: the phase is not known yet.
+        for (_, array) in &arrays[2..] {
+            assert_eq!(array.len(), 2, "both symbols: {array:?}");
+            assert!((array[0].1.0 - array[1].1.0).abs() < 30 * MILLISECOND, "of the same second: {array:?}");
+        }
+        assert!((39..=41).contains(&arrays.len()), "{} arrays of 40 seconds", arrays.len());
+        assert!(arrays.windows(2).all(|pair| pair[1].0.0 - pair[0].0.0 >= 900 * MILLISECOND), "once a second");
+    }
+}
+
+#[test]
+fn where_tickers_never_pause_arrays_come_all_the_same() {
+    let mut bench = Bench::new();
+    bench.interest.add(TopicId::of_venue(VENUE, Array::MiniTicker));
+    for _ in 0..1_000 {
+        bench.now = Nanos(bench.now.0 + 20 * MILLISECOND);
+        let time = bench.now.millis();
+        bench.frame(
+            CONNECTION,
+            format!(
+                r#"{{"stream":"btcusdt@miniTicker","data":{{"e":"24hrMiniTicker","E":{time},"s":"{SYMBOL}","c":"1.00000000","o":"1.00000000","h":"1.00000000","l":"1.00000000","v":"1.00000000","q":"1.00000000"}}}}"#
+            ),
+        );
+    }
+    let arrays: Vec<_> = bench
+        .updates
+        .iter()
+        .filter(|(_, wide)| matches!(wide, Wide::Array(_)))
+        .map(|(update, _)| update.time)
+        .collect();
+    assert!((18..=20).contains(&arrays.len()), "{} in twenty seconds", arrays.len());
+    assert!(arrays.windows(2).all(|pair| (pair[1].0 - pair[0].0 - 1_000 * MILLISECOND).abs() <= 120 * MILLISECOND));
+}
