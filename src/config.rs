@@ -80,6 +80,7 @@ pub struct Session {
     pub unknown_bytes_max: usize,
     pub outbox_bytes_max: usize,
     pub close_timeout_ms: u64,
+    pub announce_shutdown: bool,
 }
 
 /// Connections to `/ws-api/v3`.

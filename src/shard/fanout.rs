@@ -40,6 +40,7 @@ pub struct Fanout<W> {
     limits: Limits,
     message_bytes_max: usize,
     outbox_bytes_max: usize,
+    announces_shutdown: bool,
     now: Nanos,
     links: Links<W>,
     table: Table,
@@ -112,6 +113,7 @@ impl<W: Wire> Fanout<W> {
             },
             message_bytes_max: config.message_bytes_max,
             outbox_bytes_max: config.outbox_bytes_max,
+            announces_shutdown: config.announce_shutdown,
             now: Nanos(0),
             links: Links::default(),
             table: Table::new(TopicId::count(instruments)),
@@ -214,7 +216,7 @@ impl<W: Wire> Fanout<W> {
         self.heartbeats.next().into_iter().chain(self.endings.next()).min()
     }
 
-    /// Announces the end to everyone, and closes.
+    /// Announces the end to everyone unless told not to, and closes.
     pub fn shut_down(&mut self) {
         let mut body = Vec::new();
         let made = [TimeUnit::Milliseconds, TimeUnit::Microseconds].map(|unit| {
@@ -227,9 +229,11 @@ impl<W: Wire> Fanout<W> {
         let indices: Vec<u32> = self.links.indices().collect();
         for index in indices {
             let Some(link) = self.links.get_mut(index).filter(|link| link.stage == Stage::Open) else { continue };
-            let unit = link.session.unit() as usize;
-            let made = made[unit][usize::from(link.session.is_combined())];
-            self.arena.link(made, index, Class::Control);
+            if self.announces_shutdown {
+                let unit = link.session.unit() as usize;
+                let made = made[unit][usize::from(link.session.is_combined())];
+                self.arena.link(made, index, Class::Control);
+            }
             self.close(index, CloseReason::Shutdown);
         }
     }

@@ -26,6 +26,7 @@ CHECKS = {
     "ccxt_check.py": ["live", "recording"],
     "python_binance_check.py": ["live", "recording"],
     "official_sdk_check.py": ["live", "recording"],
+    "unicorn_check.py": ["live"],
     "ws_api_check.py": ["live"],
     "node_check.mjs": ["live", "recording"],
     "candles_check.py": ["live"],

@@ -393,6 +393,16 @@ fn a_drain_is_announced_as_an_event_d() {
 }
 
 #[test]
+fn a_drain_that_is_not_to_be_announced_is_a_close_alone() {
+    let rig = Rig::new(|config| config.session.announce_shutdown = false);
+    rig.run(async {
+        let mut socket = client::open(&rig.url("")).await;
+        rig.house.server.as_ref().expect("it runs").stop_accepting();
+        assert_eq!(closed(&mut socket).await, (1001, "Server shutdown".to_owned()));
+    });
+}
+
+#[test]
 fn who_does_not_read_is_cut_and_holds_nobody_up() {
     let rig = Rig::new(|config| config.ws_api.write_timeout_ms = 100);
     let mut deaf = rig.house.connect();

@@ -79,9 +79,11 @@ async fn talk(api: &Api, socket: &mut Socket, opening: &Opening, peer: SocketAdd
         let message = tokio::select! {
             biased;
             () = &mut draining => {
-                let event = Message::text(reply::server_shutdown(clock::now(), opening.unit));
-                // Whoever does not take it is told by the end itself.
-                let _ = send(api, socket, event).await;
+                if api.announces_shutdown {
+                    let event = Message::text(reply::server_shutdown(clock::now(), opening.unit));
+                    // Whoever does not take it is told by the end itself.
+                    let _ = send(api, socket, event).await;
+                }
                 return CloseReason::Shutdown.into();
             }
             _ = looks.tick() => {

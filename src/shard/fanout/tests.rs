@@ -280,6 +280,17 @@ fn a_shutdown_is_announced_in_each_sessions_form() {
 }
 
 #[test]
+fn a_shutdown_that_is_not_to_be_announced_is_a_close_alone() {
+    let mut rig = Rig::new(|config| config.announce_shutdown = false);
+    let clients = ["/ws", "/stream", "/stream?timeUnit=microsecond"].map(|url| rig.open(url));
+    rig.fanout.shut_down();
+    rig.pass(&[]);
+    for client in clients {
+        assert_eq!(client.pipe.heard(), ["close:1001:Server shutdown"]);
+    }
+}
+
+#[test]
 fn a_pass_larger_than_the_arena_arrives_whole() {
     let mut rig = Rig::new(|config| config.outbox_bytes_max = 64 << 20);
     let clients = ["/ws/btcusdt@trade", "/stream?streams=btcusdt@trade", "/ws/btcusdt@trade/btcusdt@depth"]
