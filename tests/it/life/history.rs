@@ -5,13 +5,13 @@ use std::{fs, path::Path, sync::Arc};
 use serde_json::Value;
 use tickcast::{
     config::Config,
-    market::{Catalogue, Decimals, InstrumentId, Kline, Listing, Price, Quantity, Series, Status, Trade, Volume},
+    market::{Catalogue, InstrumentId, Kline, Price, Quantity, Series, Trade, Volume},
     sim,
     store::{Range, Store},
 };
 
 use super::{Metrics, Scratch, exchange, until, until_ready, venue};
-use crate::{client, process::Served};
+use crate::{client, house::listing, process::Served};
 
 const SYMBOLS: [&str; 3] = ["BTCUSDT", "ETHUSDT", "SOLUSDT"];
 
@@ -47,16 +47,7 @@ fn catalogue() -> Arc<Catalogue> {
     let binance = catalogue.add_venue("binance", None);
     for symbol in SYMBOLS {
         let id = catalogue.add_instrument(binance, symbol, symbol);
-        catalogue.instrument(id).list(Listing {
-            native: symbol.to_owned(),
-            base: symbol.trim_end_matches("USDT").to_owned(),
-            quote: "USDT".to_owned(),
-            decimals: Decimals::EIGHT,
-            status: Status::Trading,
-            tick_size: "0.01000000".to_owned(),
-            step_size: "0.00001000".to_owned(),
-            binance_info: None,
-        });
+        catalogue.instrument(id).list(listing(symbol, symbol.trim_end_matches("USDT")));
     }
     Arc::new(catalogue)
 }
