@@ -10,6 +10,7 @@
 mod disk;
 mod follow;
 mod keep;
+mod memory;
 mod open;
 mod row;
 mod waiting;

@@ -61,9 +61,25 @@ impl Seconds {
         self.close_to(end, closed);
     }
 
-    /// The opening time of the first second that was not told, since the last call.
+    /// The venue told a second itself: those between the last one and this were lost on the way.
+    pub fn passed(&mut self, row: &Kline) {
+        if let Some(open) = self.open.filter(|open| open.open_time < row.open_time) {
+            self.lacking.get_or_insert(open.open_time);
+        }
+        self.open = Some(Kline::empty(Series::SECOND, row.end(), Price(0)));
+        self.whole = false;
+    }
+
+    /// The opening time of the first second that was not told, since the last call. What lacks ends before
+    /// [`Seconds::open_time`].
     pub fn take_lacking(&mut self) -> Option<Nanos> {
-        self.lacking.take()
+        let open = self.open_time()?;
+        self.lacking.take_if(|from| *from < open)
+    }
+
+    /// When the second in the making opens.
+    pub fn open_time(&self) -> Option<Nanos> {
+        self.open.map(|kline| kline.open_time)
     }
 
     /// Closes all before the second that opens at `open`, which is opened; after a long time only that.
@@ -102,3 +118,48 @@ impl Seconds {
 
 /// Empty seconds in a row are told one by one up to so many; beyond that the line was down or the program asleep.
 const BEHIND_MAX_NS: i64 = 10_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn second(number: i64) -> Nanos {
+        Nanos(number * 1_000_000_000)
+    }
+
+    #[test]
+    fn what_lacks_is_told_when_its_end_is_known() {
+        let (mut seconds, mut closed) = (Seconds::default(), Vec::new());
+        let trade = |id: i64, at: i64| AggTrade {
+            id,
+            price: Price(1),
+            quantity: crate::market::Quantity(1),
+            first_id: id,
+            last_id: id,
+            time: second(at),
+            buyer_is_maker: false,
+        };
+        seconds.trade(&trade(1, 5), Decimals::EIGHT, &mut closed);
+        assert_eq!(seconds.take_lacking(), None, "the second that was met half-way still goes on");
+        seconds.trade(&trade(2, 7), Decimals::EIGHT, &mut closed);
+        assert_eq!((seconds.take_lacking(), seconds.open_time()), (Some(second(5)), Some(second(7))));
+        assert_eq!(closed.len(), 1, "the empty one behind it is known");
+        seconds.disconnected();
+        seconds.connected();
+        assert_eq!(seconds.take_lacking(), None);
+        seconds.trade(&trade(9, 12), Decimals::EIGHT, &mut closed);
+        assert_eq!((seconds.take_lacking(), seconds.open_time()), (Some(second(7)), Some(second(12))));
+        assert_eq!(seconds.take_lacking(), None);
+    }
+
+    #[test]
+    fn seconds_that_the_venue_told_leave_no_hole_unnoticed() {
+        let mut seconds = Seconds::default();
+        let row = |at: i64| Kline::empty(Series::SECOND, second(at), Price(1));
+        seconds.passed(&row(3));
+        seconds.passed(&row(4));
+        assert_eq!(seconds.take_lacking(), None);
+        seconds.passed(&row(7));
+        assert_eq!((seconds.take_lacking(), seconds.open_time()), (Some(second(5)), Some(second(8))));
+    }
+}

@@ -152,6 +152,7 @@ impl Desk {
         }
         self.backfill.kept_decimals = Some(decimals);
         self.backfill.kept[last.series.index()] = Some((first.open_time, last.end()));
+        klines.iter().for_each(|row| self.derived.past_candle(row));
         self.derived.candles().rows(klines, &mut shared.told);
         self.tell_closed(now, shared);
     }
@@ -220,7 +221,7 @@ impl Desk {
         for series in Series::ALL {
             let Some(from) = self.derived.take_lacking(series) else { continue };
             let from = from.max(Nanos(open.0 - HISTORY_NS));
-            let to = series.open_time(open);
+            let to = self.derived.ended_until(series, open);
             if from < to {
                 let job = Job { series, from, to, next_id: None };
                 self.backfill.put(job, series == Series::MINUTE, &mut shared.history[self.venue.0 as usize]);
@@ -242,7 +243,7 @@ impl Desk {
         let day = Nanos(minute.0 - DAY.0 - 2 * MINUTE.0);
         backfill.want(Series::MINUTE, day, minute, progress);
         for series in [Series::HOUR, Series::SECOND].into_iter().chain(longer()) {
-            let to = series.open_time(at);
+            let to = self.derived.ended_until(series, at);
             let length = series.interval().length().unwrap_or(31 * DAY.0);
             let from = series.open_time(Nanos(to.0 - ROWS_MAX * length).max(FIRST_CANDLE));
             // Hours come first of all that is longer, and once.
@@ -296,7 +297,7 @@ impl Desk {
             if awaited != Some(row.open_time) {
                 self.push_past(row, received, shared);
             }
-            self.derived.past_minute(row);
+            self.derived.past_candle(row);
         }
         if series == Series::MINUTE || series == Series::HOUR {
             fill_holes(&mut rows);

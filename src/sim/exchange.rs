@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_tungstenite::tungstenite::{Message, error::Error};
 
 use super::{
+    channel::Channel,
     control::{Control, Query},
     door::{Answer, Door, Exchange, Plain, Socket},
     faults::{Fault, Faults, Plan},
@@ -55,6 +56,9 @@ pub struct Settings {
     /// Messages per second that a client may send, with half as many again at once; one more and it is closed with 1008
     /// `Too many requests`. `None`: no limit.
     pub messages_per_second: Option<u32>,
+    /// What it acknowledges and never sends, as a venue without such streams: what stands behind the `@` of a name, as in
+    /// `kline_1m`. Its REST has all of it.
+    pub silent: Vec<String>,
 }
 
 impl Default for Settings {
@@ -67,6 +71,7 @@ impl Default for Settings {
             faults: Faults::default(),
             first_update_id: None,
             messages_per_second: Some(5),
+            silent: Vec::new(),
         }
     }
 }
@@ -98,7 +103,7 @@ impl Counters {
 /// Starts an exchange on a thread of its own.
 ///
 /// # Errors
-/// If the address cannot be listened at, or none of the symbols is known.
+/// If the address cannot be listened at, none of the symbols is known, or a stream that is to be silent is not.
 pub fn start(settings: &Settings) -> io::Result<Running> {
     let now = clock::now();
     let wanted = |name: &str| settings.symbols.is_empty() || settings.symbols.iter().any(|symbol| symbol == name);
@@ -110,7 +115,13 @@ pub fn start(settings: &Settings) -> io::Result<Running> {
     }
     let first_id = settings.first_update_id.unwrap_or(now.as_id());
     let market = Market::new(settings.seed, settings.rate, symbols, first_id, now);
-    let floor = Floor::new(market, Plan::new(settings.seed, settings.faults, now), settings.messages_per_second);
+    let silent = settings.silent.iter().map(|name| {
+        let unknown = || format!("the simulated exchange has no stream `@{name}` that could be silent");
+        Channel::parse(name).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, unknown()))
+    });
+    let silent = silent.collect::<Result<_, _>>()?;
+    let plan = Plan::new(settings.seed, settings.faults, now);
+    let floor = Floor::new(market, plan, settings.messages_per_second, silent);
     let shared = Arc::new(Shared { floor: Mutex::new(floor), weight: Mutex::default() });
     let door = Door::open(settings.listen, "sim", Arc::clone(&shared))?;
     Ok(Running { door, shared })

@@ -3,7 +3,7 @@
 mod allowance;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -55,6 +55,8 @@ pub(super) struct Floor {
     /// Connections that were told of a shutdown, and when they are closed.
     closing: Option<(Nanos, Vec<u64>)>,
     messages_per_second: Option<u32>,
+    /// What is acknowledged and never sent.
+    silent: HashSet<Channel>,
 }
 
 /// What happened so far, apart from faults.
@@ -98,7 +100,7 @@ struct Subscription {
 }
 
 impl Floor {
-    pub(super) fn new(market: Market, plan: Plan, messages_per_second: Option<u32>) -> Self {
+    pub(super) fn new(market: Market, plan: Plan, messages_per_second: Option<u32>, silent: HashSet<Channel>) -> Self {
         let names = market.symbols().iter().enumerate();
         let by_name = names.map(|(index, symbol)| (symbol.name.to_ascii_lowercase(), index as u32)).collect();
         Self {
@@ -112,6 +114,7 @@ impl Floor {
             prints: Vec::new(),
             closing: None,
             messages_per_second,
+            silent,
         }
     }
 
@@ -208,7 +211,8 @@ impl Floor {
             return Array::parse(name).map(|array| (ALL_SYMBOLS, Channel::Array(array)));
         }
         let (symbol, channel) = name.split_once('@')?;
-        Some((*self.by_name.get(symbol)?, Channel::parse(channel)?))
+        let channel = Channel::parse(channel).filter(|channel| !self.silent.contains(channel))?;
+        Some((*self.by_name.get(symbol)?, channel))
     }
 
     fn subscribe(&mut self, id: u64, names: &[String]) {

@@ -13,7 +13,6 @@ use std::{
 
 use redb::{
     Builder, Database, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition, WriteTransaction,
-    backends::InMemoryBackend,
 };
 
 mod trouble;
@@ -22,6 +21,7 @@ pub(super) use trouble::Trouble;
 use trouble::{damaged, guarded};
 
 use super::{
+    memory::Memory,
     row::{FORMAT, KEY_BYTES, Key, Kind, Row, Written, parts},
     waiting::{Extent, Rows, Waits},
 };
@@ -85,7 +85,7 @@ impl Disk {
             builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
             let database = match path {
                 Some(path) => builder.create(path).map_err(Trouble::from)?,
-                None => builder.create_with_backend(InMemoryBackend::new()).map_err(Trouble::from)?,
+                None => builder.create_with_backend(Memory::default()).map_err(Trouble::from)?,
             };
             let symbols = begin(&database, names)?;
             let mut disk = Self { database, path: path.map(Path::to_owned), symbols };

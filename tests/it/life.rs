@@ -20,22 +20,22 @@ use crate::{
 };
 
 /// A file of this test alone, gone when dropped.
-struct Scratch(PathBuf);
+pub struct Scratch(PathBuf);
 
 impl Scratch {
-    fn named(name: &str) -> Self {
+    pub fn named(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("tickcast-life-{}-{name}", std::process::id()));
         let _was_never_there = fs::remove_file(&path);
         Self(path)
     }
 
-    fn with(name: &str, text: &str) -> Self {
+    pub fn with(name: &str, text: &str) -> Self {
         let file = Self::named(name);
         fs::write(&file.0, text).expect("the temporary folder is writable");
         file
     }
 
-    fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         self.0.to_str().expect("a plain path")
     }
 }
@@ -47,7 +47,7 @@ impl Drop for Scratch {
 }
 
 /// The section of a configuration that takes in an exchange, and waits no longer for it than a test likes.
-fn venue(exchange: &sim::Running) -> String {
+pub fn venue(exchange: &sim::Running) -> String {
     let (at, symbols) = (exchange.addr(), exchange.symbols());
     format!(
         "[intake]\nbackoff_first_ms = 50\nbackoff_max_ms = 200\n[[venues]]\nname = \"binance\"\nkind = \"binance\"\n\
@@ -56,7 +56,7 @@ fn venue(exchange: &sim::Running) -> String {
 }
 
 /// An exchange of a few symbols.
-fn exchange(symbols: &[&str], adjust: impl FnOnce(&mut sim::Settings)) -> sim::Running {
+pub fn exchange(symbols: &[&str], adjust: impl FnOnce(&mut sim::Settings)) -> sim::Running {
     let symbols = symbols.iter().map(|&symbol| symbol.to_owned()).collect();
     let mut settings = sim::Settings { symbols, rate: 200, ..sim::Settings::default() };
     adjust(&mut settings);
@@ -64,7 +64,7 @@ fn exchange(symbols: &[&str], adjust: impl FnOnce(&mut sim::Settings)) -> sim::R
 }
 
 /// Waits until `holds` says so.
-async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let started = Instant::now();
     while !holds().await {
         assert!(started.elapsed() < PATIENCE, "it never happened that {what}");
@@ -80,7 +80,7 @@ async fn readiness(served: &Served) -> (bool, String) {
     (answer.status().is_success(), answer.text().await.unwrap_or_default())
 }
 
-async fn until_ready(served: &Served) {
+pub async fn until_ready(served: &Served) {
     until("the server is ready", || async { readiness(served).await.0 }).await;
 }
 

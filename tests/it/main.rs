@@ -1,6 +1,7 @@
 //! All integration tests in one binary: linked once, run side by side.
 #![allow(missing_docs, reason = "tests")]
 
+mod against_exchange;
 mod answers;
 mod books;
 mod captures;

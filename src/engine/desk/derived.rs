@@ -106,13 +106,20 @@ impl Derived {
         self.seconds.disconnected();
     }
 
-    /// A minute from before the live trades.
-    pub(in crate::engine) fn past_minute(&mut self, minute: &Kline) {
-        self.average.minute(minute);
+    /// A candle from before the live trades, or from where some were lost.
+    pub(in crate::engine) fn past_candle(&mut self, row: &Kline) {
+        self.average.minute(row);
+        self.average.second(row);
     }
 
     pub(in crate::engine) fn take_lacking(&mut self, series: Series) -> Option<Nanos> {
         if series == Series::SECOND { self.seconds.take_lacking() } else { self.candles.take_lacking(series) }
+    }
+
+    /// Until when candles of a series can have ended while the minute that opens at `minute` is in the making.
+    pub(in crate::engine) fn ended_until(&self, series: Series, minute: Nanos) -> Nanos {
+        let second = self.seconds.open_time().filter(|_| series == Series::SECOND);
+        second.unwrap_or(series.open_time(minute))
     }
 
     fn has_begun(&self, now: Nanos) -> bool {
@@ -219,6 +226,7 @@ impl Desk {
     pub(super) fn venue_kline(&mut self, kline: &Kline, time: Nanos, received: Nanos, shared: &mut Shared) {
         if kline.series == Series::SECOND {
             if is_news(&mut self.derived.passed.second, kline.open_time) {
+                self.derived.seconds.passed(kline);
                 self.push_kline(kline, time, received, shared);
             }
             return;

@@ -5,13 +5,18 @@ use std::{fs, path::Path, sync::Arc};
 use serde_json::Value;
 use tickcast::{
     config::Config,
-    market::{Catalogue, InstrumentId, Kline, Price, Quantity, Series, Trade, Volume},
+    market::{Catalogue, InstrumentId, Kline, Nanos, Price, Quantity, Series, Trade, Volume},
     sim,
     store::{Range, Store},
 };
 
 use super::{Metrics, Scratch, exchange, until, until_ready, venue};
-use crate::{client, house::listing, process::Served};
+use crate::{
+    against_exchange::{DERIVED, compare::Pair},
+    client,
+    house::listing,
+    process::Served,
+};
 
 const SYMBOLS: [&str; 3] = ["BTCUSDT", "ETHUSDT", "SOLUSDT"];
 
@@ -192,6 +197,60 @@ async fn history_outlives_kills_in_the_middle_of_writes() {
     assert!(now.iter().zip(&newest).all(|(now, before)| now > before), "{now:?} after {newest:?}");
     let quantity = store.trades(InstrumentId(0), None, 1)[0].quantity;
     assert_ne!(quantity, Quantity::ZERO);
+}
+
+/// Statistics and candles are put together from what was kept and what the exchange is asked for.
+#[tokio::test]
+async fn statistics_after_kills_and_torn_tails_are_the_exchange_s_own() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let market = exchange(&SYMBOLS, |settings| {
+        settings.rate = 300;
+        settings.silent = DERIVED.map(str::to_owned).to_vec();
+    });
+    let history = History::named("torn.redb");
+    let config = Scratch::with("torn.toml", &venue(&market));
+    let path = format!("store.path={}", history.0.path());
+    let arguments = ["serve", "--config", config.path(), "--set", &path, "--set", "store.commit_interval_ms=10"];
+    let (mut rows, mut fields, mut set_aside) = (0, 0, 0);
+    for torn in [0, random.u64(1..5_000), random.u64(5_000..500_000)] {
+        let served = Served::start(&arguments);
+        let commits = f64::from(random.u32(30..200));
+        until(&format!("{commits} commits"), || async {
+            Metrics::of(&served).await.sum("tickcast_store_commits_total", "") >= commits
+        })
+        .await;
+        served.signal("KILL");
+        assert_eq!(served.wait(), None, "killed");
+        let file = fs::OpenOptions::new().write(true).open(history.0.path()).expect("it is there");
+        let length = file.metadata().expect("it has a length").len();
+        file.set_len(length.saturating_sub(torn)).expect("it can be cut");
+        drop(file);
+        let served = Served::start(&arguments);
+        until_ready(&served).await;
+        let aside = history.aside();
+        println!("{torn} of {length} bytes cut off: {} set aside", aside.len());
+        assert!(torn > 0 || aside.is_empty(), "a whole file is kept: {}", served.log());
+        for name in &aside {
+            fs::remove_file(Path::new(history.0.path()).with_file_name(name)).expect("it is there");
+        }
+        set_aside += aside.len();
+        market.pause();
+        let mut pair = Pair::new(&served.public, market.addr());
+        let now = pair.theirs("time").await["serverTime"].as_i64().expect("a time");
+        for symbol in SYMBOLS {
+            pair.klines(symbol, &Series::ALL, Nanos::from_millis(now)).await;
+            pair.statistics(symbol).await;
+        }
+        (rows, fields) = (rows + pair.rows, fields + pair.fields);
+        assert!(!served.log().contains("panicked"), "{}", served.log());
+        assert_eq!(served.terminate(), Some(0));
+        market.resume();
+    }
+    println!("{rows} rows and {fields} fields compared, {set_aside} files set aside");
+    assert!(rows > 10_000 && fields > 100_000);
+    assert_eq!(market.counters().flooding, 0);
 }
 
 #[tokio::test]

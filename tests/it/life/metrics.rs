@@ -2,20 +2,23 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use futures_util::SinkExt;
 use tickcast::{
     metrics::{COUNTERS, GAUGES, HISTOGRAMS},
     sim::Fault,
 };
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{DepthClient, Metrics, Scratch, exchange, until, until_counted, until_ready, venue};
 use crate::{client, process::Served};
 
 /// Those that appear with their first event only, because the label says which one it was.
-const WITH_THE_FIRST: [&str; 4] = [
+const WITH_THE_FIRST: [&str; 5] = [
     "tickcast_engine_refused_total",
     "tickcast_session_closes_total",
     "tickcast_server_refused_total",
     "tickcast_server_rest_answers_total",
+    "tickcast_server_ws_api_answers_total",
 ];
 
 #[tokio::test]
@@ -39,6 +42,9 @@ async fn every_metric_is_there_described_and_counting() {
     until_counted(&served, "tickcast_book_resyncs_total", "venue=\"binance\"", 1.0).await;
     let nowhere = client::http().get(format!("http://{}/api/v3/nothing", served.public)).send().await;
     assert_eq!(nowhere.expect("an answer").status(), 404);
+    let mut asking = client::open(&format!("ws://{}/ws-api/v3", served.public)).await;
+    asking.send(Message::text(r#"{"id":1,"method":"ping"}"#)).await.expect("sent");
+    assert_eq!(client::next(&mut asking).await["status"], 200);
     let mut socket = std::net::TcpStream::connect(&served.public).expect("the server accepts");
     std::io::Write::write_all(&mut socket, b"\x16\x03\x01\x00\x00\x00\r\n\r\n").expect("the server reads");
     until_counted(&served, "tickcast_server_refused_total", "reason=\"request\"", 1.0).await;
