@@ -11,8 +11,8 @@ mod interval;
 pub use candle::{Kline, divide_nearest};
 pub use catalogue::{Catalogue, Decimals, Instrument, InstrumentId, Listing, Status, Venue, VenueId};
 pub use event::{
-    AggTrade, AveragePrice, Best, BookDiff, BookSnapshot, Event, EventKind, Events, MiniTicker, ReferencePrice,
-    RollingTicker, Span, Ticker, Trade, UpdateIds,
+    AggTrade, AveragePrice, Best, BookDiff, BookSnapshot, Event, EventKind, Events, MiniTicker, Numbered,
+    ReferencePrice, RollingTicker, Span, Ticker, Trade, UpdateIds,
 };
 pub use interval::{DAY, Interval, MINUTE, Series, Zone};
 

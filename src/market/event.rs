@@ -156,6 +156,24 @@ pub struct AggTrade {
     pub buyer_is_maker: bool,
 }
 
+/// What has an id that rises.
+pub trait Numbered {
+    /// The id.
+    fn id(&self) -> i64;
+}
+
+impl Numbered for Trade {
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+impl Numbered for AggTrade {
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
 /// Best bid and best ask at one update id. A side without any order has price and quantity zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Best {

@@ -5,18 +5,20 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    fs,
     ops::RangeInclusive,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition,
-    WriteTransaction,
+    Builder, Database, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition, WriteTransaction,
 };
-use thiserror::Error;
+
+mod trouble;
+
+pub(super) use trouble::Trouble;
+use trouble::{damaged, guarded};
 
 use super::{
     memory::Memory,
@@ -37,20 +39,6 @@ const CACHE_BYTES: usize = 32 << 20;
 
 /// The same for a database that lies in memory anyway.
 const CACHE_BYTES_IN_MEMORY: usize = 4 << 20;
-
-/// Why a database cannot be used.
-#[derive(Debug, Error)]
-pub(super) enum Trouble {
-    /// It is damaged, or it is none of ours.
-    #[error("{0}")]
-    Damaged(String),
-    /// Another process has it open.
-    #[error("another process has it open")]
-    Locked,
-    /// The system refuses it.
-    #[error("{0}")]
-    System(io::Error),
-}
 
 /// An open database.
 #[derive(Debug)]
@@ -464,34 +452,3 @@ fn written(kind: Kind, position: i64, value: &[u8]) -> Option<Written> {
 
 /// Rounds of compaction at a start; each moves a good part of what can be moved.
 const COMPACTIONS_MAX: usize = 16;
-
-/// redb checks its own assumptions with assertions. A file that breaks one is damaged; we live on.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        Err(Trouble::Damaged(said.unwrap_or("redb broke off").to_owned()))
-    })
-}
-
-impl From<DatabaseError> for Trouble {
-    fn from(error: DatabaseError) -> Self {
-        match error {
-            DatabaseError::DatabaseAlreadyOpen => Self::Locked,
-            DatabaseError::Storage(storage) => damaged(storage),
-            other => Self::Damaged(other.to_string()),
-        }
-    }
-}
-
-/// Tells a damaged file from a system that refuses.
-fn damaged(error: impl Into<redb::Error>) -> Trouble {
-    match error.into() {
-        // A file that is too short, or that does not begin as a database does.
-        redb::Error::Io(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
-            Trouble::Damaged(error.to_string())
-        }
-        redb::Error::Io(error) => Trouble::System(error),
-        redb::Error::DatabaseAlreadyOpen => Trouble::Locked,
-        other => Trouble::Damaged(other.to_string()),
-    }
-}

@@ -2,25 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::market::{AggTrade, Trade};
-
-/// Something with an id that rises.
-pub(super) trait Numbered: Copy + PartialEq {
-    /// The id.
-    fn id(&self) -> i64;
-}
-
-impl Numbered for Trade {
-    fn id(&self) -> i64 {
-        self.id
-    }
-}
-
-impl Numbered for AggTrade {
-    fn id(&self) -> i64 {
-        self.id
-    }
-}
+use crate::market::Numbered;
 
 /// The newest ones by rising id, at most `capacity`; the memory grows with what is there.
 #[derive(Debug)]
@@ -29,7 +11,7 @@ pub(super) struct Recent<T> {
     capacity: usize,
 }
 
-impl<T: Numbered> Recent<T> {
+impl<T: Numbered + Copy + PartialEq> Recent<T> {
     pub(super) fn new(capacity: usize) -> Self {
         Self { list: VecDeque::new(), capacity }
     }

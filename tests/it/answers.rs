@@ -4,13 +4,12 @@ mod candles;
 mod statistics;
 mod table;
 
-use std::{sync::Arc, thread, time::Duration};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tickcast::{
     market::{
-        AggTrade, Best, Catalogue, Decimals, InstrumentId, Kline, Level, Listing, Nanos, Price, Quantity, Span, Status,
-        Trade,
+        AggTrade, Best, Catalogue, InstrumentId, Kline, Level, Listing, Nanos, Price, Quantity, Span, Status, Trade,
     },
     ring::{Publisher, ring},
     server::{Answer, Ask, Call, Endpoint, Parameters, Rest},
@@ -18,6 +17,8 @@ use tickcast::{
     topic::{Batch, Interest, Payload, TimeUnit, Update},
     views::{Following, Views, follow},
 };
+
+use crate::house::{listing, wait_until};
 
 const NOW: Nanos = Nanos(1_789_000_000_123_456_789);
 
@@ -58,16 +59,8 @@ fn fixture() -> Fixture {
 
 fn list(catalogue: &Catalogue, instrument: u32, base: &str, status: Status, info: Option<&str>) {
     let instrument = catalogue.instrument(InstrumentId(instrument));
-    assert!(instrument.list(Listing {
-        native: instrument.native.to_string(),
-        base: base.to_owned(),
-        quote: "USDT".to_owned(),
-        decimals: Decimals::EIGHT,
-        status,
-        tick_size: "0.01000000".to_owned(),
-        step_size: "0.00001000".to_owned(),
-        binance_info: info.map(str::to_owned),
-    }));
+    let binance_info = info.map(str::to_owned);
+    assert!(instrument.list(Listing { status, binance_info, ..listing(&instrument.native, base) }));
 }
 
 impl Fixture {
@@ -153,16 +146,6 @@ impl Fixture {
         let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
         (answer.status, body["code"].as_i64().expect("a code"))
     }
-}
-
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..30_000 {
-        if holds() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    panic!("never happened: {what}");
 }
 
 #[test]
@@ -428,25 +411,7 @@ fn any_query_gets_an_answer() {
         "TRADING",
         "\u{0}",
     ];
-    let endpoints = [
-        "ping",
-        "time",
-        "exchangeInfo",
-        "depth",
-        "trades",
-        "historicalTrades",
-        "aggTrades",
-        "klines",
-        "uiKlines",
-        "avgPrice",
-        "ticker",
-        "ticker/24hr",
-        "ticker/tradingDay",
-        "ticker/price",
-        "ticker/bookTicker",
-        "referencePrice",
-        "nosuch",
-    ];
+    let endpoints: Vec<_> = Endpoint::all().map(Endpoint::path).chain(["nosuch"]).collect();
     for _ in 0..20_000 {
         let query: String = (0..random.usize(..12)).map(|_| parts[random.usize(..parts.len())]).collect();
         let target = format!("/api/v3/{}?{query}", endpoints[random.usize(..endpoints.len())]);

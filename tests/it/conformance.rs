@@ -20,7 +20,7 @@ use std::{
 use bytes::Bytes;
 use tickcast::{
     config::Config,
-    market::{Catalogue, Decimals, InstrumentId, Level, Listing, Nanos, Price, Quantity, Span, Status, Trade},
+    market::{Catalogue, Decimals, InstrumentId, Level, Listing, Nanos, Price, Quantity, Span, Trade},
     ring::{Publisher, ring},
     server::{self, Rejection, Server, Shards},
     session::{self, Opening},
@@ -32,7 +32,7 @@ use tickcast::{
 use tokio::runtime::Runtime;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
-use crate::house::{HANG, connect};
+use crate::house::{HANG, connect, listing};
 
 /// When everything here is received and happens.
 const NOW: Nanos = Nanos::from_micros(1_789_000_000_124_311);
@@ -163,16 +163,7 @@ impl Drop for World {
 }
 
 fn list(instrument: &tickcast::market::Instrument, decimals: Decimals) {
-    instrument.list(Listing {
-        native: instrument.native.to_string(),
-        base: "BASE".to_owned(),
-        quote: "USDT".to_owned(),
-        decimals,
-        status: Status::Trading,
-        tick_size: "0.01000000".to_owned(),
-        step_size: "0.00001000".to_owned(),
-        binance_info: None,
-    });
+    instrument.list(Listing { decimals, ..listing(&instrument.native, "BASE") });
 }
 
 /// A client that says and hears whole messages.

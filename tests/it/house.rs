@@ -105,16 +105,7 @@ impl House {
     }
 
     pub fn list_btc(&self) {
-        self.catalogue.instrument(InstrumentId(0)).list(Listing {
-            native: "BTCUSDT".to_owned(),
-            base: "BTC".to_owned(),
-            quote: "USDT".to_owned(),
-            decimals: Decimals::EIGHT,
-            status: Status::Trading,
-            tick_size: "0.01000000".to_owned(),
-            step_size: "0.00001000".to_owned(),
-            binance_info: None,
-        });
+        self.catalogue.instrument(InstrumentId(0)).list(listing("BTCUSDT", "BTC"));
     }
 
     /// Publishes a live book, a best and a trade of BTCUSDT.
@@ -201,6 +192,20 @@ pub fn read_response(stream: &mut TcpStream) -> (String, String) {
     let mut body = vec![0; length];
     stream.read_exact(&mut body).expect("the whole body");
     (head, String::from_utf8(body).expect("UTF-8"))
+}
+
+/// What a venue says of a pair against USDT that is traded.
+pub fn listing(native: &str, base: &str) -> Listing {
+    Listing {
+        native: native.to_owned(),
+        base: base.to_owned(),
+        quote: "USDT".to_owned(),
+        decimals: Decimals::EIGHT,
+        status: Status::Trading,
+        tick_size: "0.01000000".to_owned(),
+        step_size: "0.00001000".to_owned(),
+        binance_info: None,
+    }
 }
 
 /// Waits until `holds`; fails only on a hang.

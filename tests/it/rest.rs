@@ -2,6 +2,7 @@
 
 use reqwest::{Client, Method, Response, StatusCode, header::HeaderMap};
 use serde_json::Value;
+use tickcast::server::Endpoint;
 
 use crate::house::{House, config, wait_until};
 
@@ -193,24 +194,8 @@ fn any_query_gets_a_status_and_the_next_one_too() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let endpoints = [
-        "ping",
-        "time",
-        "exchangeInfo",
-        "depth",
-        "trades",
-        "historicalTrades",
-        "aggTrades",
-        "klines",
-        "avgPrice",
-        "ticker",
-        "ticker/24hr",
-        "ticker/tradingDay",
-        "ticker/price",
-        "ticker/bookTicker",
-    ];
     let alphabet = b"abcXYZ019=&%[]\"',.;:+-*/?!~_{}|\\^`<>()$@";
-    for endpoint in endpoints {
+    for endpoint in Endpoint::all().map(Endpoint::path) {
         for _ in 0..300 {
             let mut query = String::new();
             for _ in 0..random.usize(..40) {

@@ -2,7 +2,7 @@
 
 use super::{Refusal, Request, object::Object};
 use crate::{
-    market::{AggTrade, Instrument, InstrumentId, Nanos, Trade},
+    market::{AggTrade, Instrument, InstrumentId, Nanos, Numbered, Trade},
     store::Store,
     views::AggTradesFilter,
 };
@@ -178,23 +178,6 @@ impl Aggregates<'_> {
             }
             span = span.saturating_mul(2);
         }
-    }
-}
-
-/// What has an id that rises.
-trait Numbered {
-    fn id(&self) -> i64;
-}
-
-impl Numbered for Trade {
-    fn id(&self) -> i64 {
-        self.id
-    }
-}
-
-impl Numbered for AggTrade {
-    fn id(&self) -> i64 {
-        self.id
     }
 }
 

@@ -5,9 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use serde_json::Value;
 use tickcast::{
     config::Config,
-    market::{
-        Catalogue, Decimals, InstrumentId, Kline, Listing, Nanos, Price, Quantity, Series, Status, Trade, Volume,
-    },
+    market::{Catalogue, InstrumentId, Kline, Nanos, Price, Quantity, Series, Trade, Volume},
     sim,
     store::{Range, Store},
 };
@@ -16,6 +14,7 @@ use super::{Metrics, Scratch, exchange, until, until_ready, venue};
 use crate::{
     against_exchange::{DERIVED, compare::Pair},
     client,
+    house::listing,
     process::Served,
 };
 
@@ -53,16 +52,7 @@ fn catalogue() -> Arc<Catalogue> {
     let binance = catalogue.add_venue("binance", None);
     for symbol in SYMBOLS {
         let id = catalogue.add_instrument(binance, symbol, symbol);
-        catalogue.instrument(id).list(Listing {
-            native: symbol.to_owned(),
-            base: symbol.trim_end_matches("USDT").to_owned(),
-            quote: "USDT".to_owned(),
-            decimals: Decimals::EIGHT,
-            status: Status::Trading,
-            tick_size: "0.01000000".to_owned(),
-            step_size: "0.00001000".to_owned(),
-            binance_info: None,
-        });
+        catalogue.instrument(id).list(listing(symbol, symbol.trim_end_matches("USDT")));
     }
     Arc::new(catalogue)
 }
