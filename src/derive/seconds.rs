@@ -30,12 +30,16 @@ impl Seconds {
         }
     }
 
-    /// Counts the next trade, in the order of ids. Late ones are left out.
+    /// Counts the next trade, in the order of ids. A second that was told before its last trade came is lacking: what was
+    /// told stays, and history gets the venue's own.
     pub fn trade(&mut self, trade: &AggTrade, decimals: Decimals, closed: &mut Vec<Kline>) {
         let continues = self.last_id.is_none_or(|last| trade.first_id == last + 1);
         self.last_id = Some(trade.last_id);
         self.whole &= continues;
         let open = Series::SECOND.open_time(trade.time);
+        if self.open.is_some_and(|kline| open < kline.open_time) {
+            self.lacking = Some(self.lacking.map_or(open, |lacking| lacking.min(open)));
+        }
         self.close_to(open, closed);
         if let Some(kline) = self.open.as_mut().filter(|kline| kline.open_time == open) {
             count(kline, trade, decimals);
@@ -150,6 +154,8 @@ mod tests {
         seconds.trade(&trade(9, 12), Decimals::EIGHT, &mut closed);
         assert_eq!((seconds.take_lacking(), seconds.open_time()), (Some(second(7)), Some(second(12))));
         assert_eq!(seconds.take_lacking(), None);
+        seconds.trade(&trade(10, 10), Decimals::EIGHT, &mut closed);
+        assert_eq!(seconds.take_lacking(), Some(second(10)), "a late trade");
     }
 
     #[test]

@@ -213,7 +213,10 @@ impl Exchange for Shared {
 
     async fn answer(&self, request: Plain) -> Answer {
         let mut weight = self.weight.lock().unwrap_or_else(PoisonError::into_inner);
-        rest::answer(&mut self.floor(), &mut weight, &request, clock::now())
+        let (mut floor, now) = (self.floor(), clock::now());
+        // What is due comes first: an answer must not end a second whose trades are still to be made.
+        floor.run(now);
+        rest::answer(&mut floor, &mut weight, &request, now)
     }
 
     fn admit(&self, path: &str, query: &Query) -> Option<Control> {
