@@ -25,8 +25,11 @@ const SYMBOLS: [&str; 3] = ["BTCUSDT", "LINKUSDT", "TRXUSDT"];
 /// What the exchange keeps to itself, so that Tickcast has to derive it.
 pub const DERIVED: [&str; 5] = ["ticker", "miniTicker", "kline_1m", "kline_1s", "avgPrice"];
 
+/// Keys of a stream and of REST that say the same.
+type Keys = &'static [(&'static str, &'static str)];
+
 /// Statistics on streams, the exchange's own answer to hold them against, and which key is which.
-const STATISTICS: [(&str, &str, &[(&str, &str)]); 6] = [
+const STATISTICS: [(&str, &str, Keys); 6] = [
     (
         "ticker",
         "ticker/24hr?symbol=",
