@@ -74,6 +74,13 @@ impl Seconds {
         self.whole = false;
     }
 
+    /// History is fetched up to `open`; if no second is in the making yet, those from there to the first one lack.
+    pub fn fetched_to(&mut self, open: Nanos) {
+        if self.open.is_none() {
+            self.lacking.get_or_insert(open);
+        }
+    }
+
     /// The opening time of the first second that was not told, since the last call. What lacks ends before
     /// [`Seconds::open_time`].
     pub fn take_lacking(&mut self) -> Option<Nanos> {

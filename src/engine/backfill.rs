@@ -244,6 +244,9 @@ impl Desk {
         backfill.want(Series::MINUTE, day, minute, progress);
         for series in [Series::HOUR, Series::SECOND].into_iter().chain(longer()) {
             let to = self.derived.ended_until(series, at);
+            if series == Series::SECOND {
+                self.derived.seconds_fetched_to(to);
+            }
             let length = series.interval().length().unwrap_or(31 * DAY.0);
             let from = series.open_time(Nanos(to.0 - ROWS_MAX * length).max(FIRST_CANDLE));
             // Hours come first of all that is longer, and once.
@@ -288,8 +291,12 @@ impl Desk {
         let second = series.next_open(series.open_time(from));
         let reaches = rows.first().is_some_and(|row| row.open_time <= second);
         let oldest = rows.first().map_or(job.to, |row| row.open_time);
-        rows.retain(|row| row.series == series && (from..job.to).contains(&row.open_time) && is_final(row));
-        let next_id = job.next_id.or_else(|| self.derived.candles().next_id_at(job.to));
+        rows.retain(|row| row.series == series && (from..job.to).contains(&row.open_time));
+        // What was still in the making by the venue's clock is asked for again, once it is final by any clock.
+        let unfinished = rows.iter().find(|row| !is_final(row)).map(|row| Job { from: row.open_time, ..job });
+        rows.retain(is_final);
+        let (end, known) = unfinished.map_or((job.to, job.next_id), |unfinished| (unfinished.from, None));
+        let next_id = known.or_else(|| self.derived.candles().next_id_at(end));
         job.next_id = number(rows, next_id);
         let mut rows = std::mem::take(&mut shared.rows);
         let awaited = self.derived.candles().awaited().filter(|_| series == Series::MINUTE);
@@ -313,6 +320,12 @@ impl Desk {
         progress.done(job.requests() - left.map_or(0, |left| left.requests()));
         if let Some(left) = left {
             self.backfill.jobs.push_front(left);
+        }
+        if let Some(unfinished) = unfinished {
+            if self.backfill.jobs.is_empty() {
+                self.backfill.not_before = Nanos(received.0 + CLOCKS_APART_NS);
+            }
+            self.backfill.put(unfinished, false, progress);
         }
         progress.log(&shared.catalogue.venues()[self.venue.0 as usize].name);
     }

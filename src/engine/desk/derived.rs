@@ -116,6 +116,11 @@ impl Derived {
         if series == Series::SECOND { self.seconds.take_lacking() } else { self.candles.take_lacking(series) }
     }
 
+    /// The plan of history asks for seconds up to `open`.
+    pub(in crate::engine) fn seconds_fetched_to(&mut self, open: Nanos) {
+        self.seconds.fetched_to(open);
+    }
+
     /// Until when candles of a series can have ended while the minute that opens at `minute` is in the making.
     pub(in crate::engine) fn ended_until(&self, series: Series, minute: Nanos) -> Nanos {
         let second = self.seconds.open_time().filter(|_| series == Series::SECOND);

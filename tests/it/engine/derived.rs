@@ -148,6 +148,42 @@ fn klines(bench: &Bench, series: Series) -> Vec<(Nanos, Kline)> {
 }
 
 #[test]
+fn a_row_that_was_still_in_the_making_is_asked_for_again() {
+    let mut bench = Bench::new();
+    let second = Series::SECOND.open_time(bench.now);
+    bench.now = Nanos(second.0 + 300 * MILLISECOND);
+    let mut venue = Venue::new(11, bench.now);
+    // One trade is heard in the middle of a second; then all is quiet, and the venue's clock stands still.
+    venue.trades.retain(|trade| trade.time.0 <= second.0 + 300 * MILLISECOND);
+    let last = *venue.trades.last().expect("many");
+    let id = last.id + 1;
+    let heard = Nanos(second.0 + 500 * MILLISECOND);
+    venue.trades.push(AggTrade { id, first_id: id, last_id: id, time: heard, ..last });
+    venue.run(&mut bench, 60);
+    let oracle = venue.known(bench.now);
+    let rows: BTreeMap<_, _> = bench
+        .updates
+        .iter()
+        .filter_map(|(update, wide)| match (update.payload, wide) {
+            (Payload::Kline(_) | Payload::PastKline(_), Wide::Kline(kline)) if kline.series == Series::SECOND => {
+                Some((kline.open_time, *kline))
+            }
+            _ => None,
+        })
+        .collect();
+    for at in -100..40 {
+        let open = Nanos(second.0 + at * SECOND);
+        let expected = oracle.candle(Series::SECOND, open).expect("known");
+        let found = rows.get(&open).unwrap_or_else(|| panic!("second {at} is in no history"));
+        assert_eq!(
+            (found.trades, found.close, found.volume),
+            (expected.trades, expected.close, expected.volume),
+            "{at}"
+        );
+    }
+}
+
+#[test]
 fn history_is_fetched_and_every_candle_in_the_making_is_what_it_would_have_been() {
     let mut bench = Bench::new();
     let mut venue = Venue::new(5, bench.now);
