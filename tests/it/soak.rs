@@ -51,9 +51,13 @@ fn two_thousand_clients_are_never_wrong_while_the_exchange_misbehaves() {
     let at = exchange.addr();
     let config = std::env::temp_dir().join(format!("tickcast-soak-{}.toml", std::process::id()));
     let symbols = SYMBOLS.map(|symbol| format!("{symbol:?}")).join(", ");
+    let history = config.with_extension("redb");
     let text = format!(
         "[[venues]]\nname = \"binance\"\nkind = \"binance\"\nws_url = \"ws://{at}\"\nrest_url = \"http://{at}\"\n\
-         symbols = [{symbols}]\nconnections = 1\n[intake]\nbackoff_first_ms = 100\nbackoff_max_ms = 1000\nrest_weight_percent = 100\n"
+         symbols = [{symbols}]\nconnections = 1\n[intake]\nbackoff_first_ms = 100\nbackoff_max_ms = 1000\nrest_weight_percent = 100\n\
+         [ring]\nbytes = 16777216\n[store]\npath = \"{}\"\n",
+        // History fills for minutes: it is not what is watched here, and on disk it takes no memory.
+        history.display()
     );
     std::fs::write(&config, text).expect("the temporary folder is writable");
     let served = Served::start(&["serve", "--config", config.to_str().expect("a plain path")]);
@@ -110,6 +114,7 @@ fn two_thousand_clients_are_never_wrong_while_the_exchange_misbehaves() {
         );
     });
     std::fs::remove_file(&config).expect("it is ours");
+    std::fs::remove_file(&history).expect("it is ours");
     assert_eq!(served.terminate(), Some(0), "a drained server ends well");
 }
 
