@@ -361,7 +361,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("tickcast_server_refused_total", "Requests refused at the door, by reason"),
     ("tickcast_server_rest_answers_total", "REST answers, by HTTP status"),
     ("tickcast_server_ws_api_answers_total", "Answers of /ws-api/v3, by the status in them"),
-    ("tickcast_engine_trades_late_total", "Trades that came after their candle was closed and are in none"),
+    ("tickcast_engine_trades_late_total", "Trades that came after their candle of a minute or a second had been told"),
 ];
 
 /// Every gauge with its help text.

@@ -13,6 +13,11 @@ pub struct Seconds {
     /// The line is down, or was: what comes next may not continue what came last.
     doubtful: bool,
     lacking: Option<Nanos>,
+    /// The end of the last second that was told.
+    told_to: Nanos,
+    late: u64,
+    /// The venue's clock as it was when the line came back. As long as it stands there, the venue has not said since when.
+    came_back: Nanos,
 }
 
 impl Seconds {
@@ -21,11 +26,14 @@ impl Seconds {
         self.doubtful = true;
     }
 
-    /// A line is up again: the first whole second from now on is the next one to be told.
-    pub fn connected(&mut self) {
-        if std::mem::take(&mut self.doubtful)
-            && let Some(kline) = self.open.take()
-        {
+    /// A line is up again, at that moment of the venue's clock: the first whole second behind the next thing the venue says
+    /// is the next one to be told.
+    pub fn connected(&mut self, venue: Nanos) {
+        if !std::mem::take(&mut self.doubtful) {
+            return;
+        }
+        self.came_back = venue;
+        if let Some(kline) = self.open.take() {
             self.lacking.get_or_insert(kline.open_time);
         }
     }
@@ -37,7 +45,8 @@ impl Seconds {
         self.last_id = Some(trade.last_id);
         self.whole &= continues;
         let open = Series::SECOND.open_time(trade.time);
-        if self.open.is_some_and(|kline| open < kline.open_time) {
+        if open < self.open.map_or(self.told_to, |kline| kline.open_time) {
+            self.late += 1;
             self.lacking = Some(self.lacking.map_or(open, |lacking| lacking.min(open)));
         }
         self.close_to(open, closed);
@@ -50,7 +59,7 @@ impl Seconds {
     /// Closes what has ended by the clock.
     pub fn due(&mut self, moment: &Moment, closed: &mut Vec<Kline>) {
         let Some(kline) = &self.open else {
-            if moment.venue > Nanos(0) {
+            if moment.venue > self.came_back {
                 self.close_to(Series::SECOND.open_time(moment.venue), closed);
             }
             return;
@@ -88,6 +97,11 @@ impl Seconds {
         self.lacking.take_if(|from| *from < open)
     }
 
+    /// How many trades came after their second had been told, since the last call.
+    pub fn take_late(&mut self) -> u64 {
+        std::mem::take(&mut self.late)
+    }
+
     /// When the second in the making opens.
     pub fn open_time(&self) -> Option<Nanos> {
         self.open.map(|kline| kline.open_time)
@@ -96,7 +110,7 @@ impl Seconds {
     /// Closes all before the second that opens at `open`, which is opened; after a long time only that.
     fn close_to(&mut self, open: Nanos, closed: &mut Vec<Kline>) {
         let Some(mut kline) = self.open else {
-            self.open = Some(Kline::empty(Series::SECOND, open, Price(0)));
+            self.open = Some(Kline::empty(Series::SECOND, open.max(self.told_to), Price(0)));
             self.whole = false;
             return;
         };
@@ -114,6 +128,7 @@ impl Seconds {
                         (kline.open, kline.high, kline.low, kline.close) = (price, price, price, price);
                     }
                     kline.closed = true;
+                    self.told_to = kline.end();
                     closed.push(kline);
                 }
                 None => {
@@ -138,31 +153,28 @@ mod tests {
         Nanos(number * 1_000_000_000)
     }
 
+    fn trade(id: i64, at: i64) -> AggTrade {
+        let (price, quantity) = (Price(1), crate::market::Quantity(1));
+        AggTrade { id, price, quantity, first_id: id, last_id: id, time: second(at), buyer_is_maker: false }
+    }
+
     #[test]
     fn what_lacks_is_told_when_its_end_is_known() {
         let (mut seconds, mut closed) = (Seconds::default(), Vec::new());
-        let trade = |id: i64, at: i64| AggTrade {
-            id,
-            price: Price(1),
-            quantity: crate::market::Quantity(1),
-            first_id: id,
-            last_id: id,
-            time: second(at),
-            buyer_is_maker: false,
-        };
         seconds.trade(&trade(1, 5), Decimals::EIGHT, &mut closed);
         assert_eq!(seconds.take_lacking(), None, "the second that was met half-way still goes on");
         seconds.trade(&trade(2, 7), Decimals::EIGHT, &mut closed);
         assert_eq!((seconds.take_lacking(), seconds.open_time()), (Some(second(5)), Some(second(7))));
         assert_eq!(closed.len(), 1, "the empty one behind it is known");
         seconds.disconnected();
-        seconds.connected();
+        seconds.connected(second(7));
         assert_eq!(seconds.take_lacking(), None);
         seconds.trade(&trade(9, 12), Decimals::EIGHT, &mut closed);
         assert_eq!((seconds.take_lacking(), seconds.open_time()), (Some(second(7)), Some(second(12))));
         assert_eq!(seconds.take_lacking(), None);
         seconds.trade(&trade(10, 10), Decimals::EIGHT, &mut closed);
         assert_eq!(seconds.take_lacking(), Some(second(10)), "a late trade");
+        assert_eq!(seconds.take_late(), 1);
     }
 
     #[test]
@@ -174,5 +186,27 @@ mod tests {
         assert_eq!(seconds.take_lacking(), None);
         seconds.passed(&row(7));
         assert_eq!((seconds.take_lacking(), seconds.open_time()), (Some(second(5)), Some(second(8))));
+    }
+
+    #[test]
+    fn no_second_is_told_again_after_a_reconnect() {
+        let (mut seconds, mut closed) = (Seconds::default(), Vec::new());
+        let moment = |now: i64, venue: i64| Moment { now: second(now), venue: second(venue), held: false };
+        seconds.trade(&trade(1, 5), Decimals::EIGHT, &mut closed);
+        seconds.trade(&trade(2, 7), Decimals::EIGHT, &mut closed);
+        seconds.due(&moment(12, 7), &mut closed);
+        let told: Vec<_> = closed.drain(..).map(|kline| kline.open_time).collect();
+        assert_eq!((told, seconds.take_lacking()), (vec![second(6), second(7), second(8), second(9)], Some(second(5))));
+        seconds.disconnected();
+        seconds.connected(second(7));
+        // The venue has not said a word since: nobody knows what happened meanwhile, and its clock is an old one.
+        for now in 13..30 {
+            seconds.due(&moment(now, 7), &mut closed);
+        }
+        assert_eq!(closed, []);
+        seconds.due(&moment(30, 30), &mut closed);
+        seconds.due(&moment(33, 33), &mut closed);
+        assert_eq!(closed.iter().map(|kline| kline.open_time).collect::<Vec<_>>(), [second(31)]);
+        assert_eq!(seconds.take_lacking(), Some(second(10)));
     }
 }

@@ -107,7 +107,7 @@ impl Metrics {
 }
 
 /// Waits until a metric has come to `least`.
-async fn until_counted(served: &Served, name: &str, label: &str, least: f64) {
+pub async fn until_counted(served: &Served, name: &str, label: &str, least: f64) {
     let what = format!("{name}{{{label}}} comes to {least}");
     until(&what, || async { Metrics::of(served).await.sum(name, label) >= least }).await;
 }

@@ -135,11 +135,12 @@ impl Derived {
 impl Desk {
     pub(super) fn derived_opened(&mut self, now: Nanos, shared: &mut Shared) {
         let phase = self.phase();
+        let clock = shared.clocks[self.venue.0 as usize];
         self.forget_other_decimals(shared);
         let derived = &mut self.derived;
         derived.is_up = true;
         derived.candles.connected(now);
-        derived.seconds.connected();
+        derived.seconds.connected(clock);
         if derived.begins.is_none() {
             let begins = Nanos(now.0 + FIRST_WAIT_NS);
             derived.begins = Some(begins);
@@ -316,7 +317,7 @@ impl Desk {
         if is_second {
             self.derived.next_second = next(now, SECOND_NS, self.phase());
             self.ask_lacking(shared);
-            let late = self.derived.candles.take_late();
+            let late = self.derived.candles.take_late() + self.derived.seconds.take_late();
             if late > 0 {
                 shared.metrics[self.venue.0 as usize].trades_late.increment(late);
             }
