@@ -97,6 +97,19 @@ pub struct WsApi {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Delivery {
     pub flush_delay_ms_max: u64,
+    pub sender: Sender,
+}
+
+/// What hands bytes to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sender {
+    /// io_uring if the kernel lets this process use it, else one system call per session.
+    Auto,
+    /// One system call per session.
+    Epoll,
+    /// io_uring; without it the server does not start.
+    IoUring,
 }
 
 /// The operators' door.
