@@ -11,7 +11,7 @@ pub trait Wire: Read + Write {
     /// Says that nothing more will be written; the other side may still speak.
     fn finish(&mut self);
 
-    /// What the kernel knows it by, if it is one of its sockets: those are sent to in batches.
+    /// What the kernel knows it by, if its bytes go to one of the kernel's sockets as they are: those are sent to in batches.
     fn socket(&self) -> Option<BorrowedFd<'_>> {
         None
     }

@@ -67,7 +67,7 @@ impl Sender {
             Some(queue) => {
                 let sends = planned.iter().map(|planned| {
                     let socket = links.get(planned.session).and_then(|link| link.wire.socket());
-                    let socket = socket.expect("who is sent to in batches has a socket, and nobody leaves in between");
+                    let socket = socket.expect("only sockets are planned for a queue, and nobody leaves in between");
                     (socket, Self::bytes(gather, arena, planned))
                 });
                 queue.send_all(sends, results);
@@ -84,7 +84,7 @@ impl Sender {
 }
 
 impl<W: Wire> Fanout<W> {
-    /// From now on all sessions, which have to be sockets of the kernel, are sent to in batches.
+    /// From now on sessions whose wires are sockets of the kernel are sent to in batches.
     pub(in crate::shard) fn send_in_batches(&mut self, queue: Uring) {
         self.sender = Sender::with(queue);
     }
@@ -137,6 +137,13 @@ impl<W: Wire> Fanout<W> {
             let block = self.sender.gather.block(&self.arena, pending, &list);
             Planned { session, pending, is_gathered: true, start: block.start, end: block.end }
         };
+        if self.sender.queue.is_some()
+            && let Some(link) = self.links.get_mut(session).filter(|link| link.wire.socket().is_none())
+        {
+            let bytes = Sender::bytes(&self.sender.gather, &self.arena, &planned);
+            let sent = counted(bytes.len(), &mut self.tally.writes, || link.wire.write(bytes));
+            return self.settle(session, pending, list.bytes, sent);
+        }
         self.sender.planned.push(planned);
         if self.sender.planned.len() >= self.sender.batch() {
             self.send_planned();
