@@ -38,7 +38,7 @@ use crate::{
     market::Catalogue,
     ring::Reader,
     session::Opening,
-    shard::{driver::Driver, uring::Uring},
+    shard::driver::Driver,
     topic::{Batch, Interest},
 };
 
@@ -117,16 +117,17 @@ impl Builder {
         let (opened, is_open) = flume::bounded(1);
         let thread = thread::Builder::new().name(format!("shard-{}", self.index)).spawn(move || {
             stay_on(core);
-            let queue = open_queue(wanted);
-            let failed = queue.as_ref().err().map(|error| io::Error::new(error.kind(), error.to_string()));
+            let mut driver = driver;
+            let prepared = driver.prepare(wanted);
+            let is_prepared = prepared.is_ok();
             // Nobody hears it only if nobody waits for it.
-            let _ = opened.send(failed);
-            if let Ok(queue) = queue {
-                driver.run(queue);
+            let _ = opened.send(prepared);
+            if is_prepared {
+                driver.run();
             }
         })?;
-        if let Ok(Some(error)) = is_open.recv() {
-            return Err(error);
+        if let Ok(prepared) = is_open.recv() {
+            prepared?;
         }
         Ok(Shard { inbox: sender, shared, bell: self.bell, thread: Some(thread) })
     }
@@ -230,22 +231,6 @@ impl Wake for Bell {
     fn wake_by_ref(self: &Arc<Self>) {
         // It can only fail when the counter behind it is full: the poll is awake then.
         let _ = self.0.wake();
-    }
-}
-
-/// The queue of sends that the configuration wants, if it can be had.
-fn open_queue(wanted: config::Sender) -> io::Result<Option<Uring>> {
-    match wanted {
-        config::Sender::Epoll => Ok(None),
-        config::Sender::Auto => Ok(Uring::open()
-            .inspect_err(|error| tracing::info!(%error, "no io_uring for this process: sends are one system call each"))
-            .ok()),
-        config::Sender::IoUring => Uring::open().map(Some).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("delivery.sender is \"io_uring\", which the kernel refuses ({error}); set it to \"auto\""),
-            )
-        }),
     }
 }
 

@@ -4,9 +4,9 @@ use std::{io, net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
 use mio::{Events, Interest as Readiness, Poll, Token, net::TcpStream};
 
-use super::{Admission, BELL, Door, Fanout, Reading, Setup, uring::Uring};
+use super::{Admission, BELL, Door, Fanout, Reading, Setup};
 use crate::{
-    clock,
+    clock, config,
     market::Nanos,
     metrics,
     ring::{Lapped, Reader},
@@ -71,11 +71,29 @@ impl Driver {
         }
     }
 
-    /// Runs until the handle wants the end; with a queue, sends go there.
-    pub(super) fn run(mut self, queue: Option<Uring>) {
-        if let Some(queue) = queue {
-            self.fanout.send_in_batches(queue);
+    /// Opens what hands bytes to the kernel; to be called on the thread that runs.
+    ///
+    /// # Errors
+    /// If it has to be io_uring and the kernel refuses that.
+    pub(super) fn prepare(&mut self, wanted: config::Sender) -> io::Result<()> {
+        if wanted == config::Sender::Epoll {
+            return Ok(());
         }
+        match self.fanout.send_in_batches() {
+            Err(error) if wanted == config::Sender::IoUring => {
+                let way_out = "delivery.sender is \"io_uring\", which the kernel refuses; set it to \"auto\"";
+                Err(io::Error::new(error.kind(), format!("{way_out}: {error}")))
+            }
+            Err(error) => {
+                tracing::info!(%error, "no io_uring for this process: sends are one system call each");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Runs until the handle wants the end.
+    pub(super) fn run(mut self) {
         while !self.is_over() {
             if let Err(error) = self.wait() {
                 tracing::error!(%error, "the poll of a shard failed; its sessions are cut off");

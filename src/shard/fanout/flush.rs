@@ -46,10 +46,6 @@ struct Planned {
 }
 
 impl Sender {
-    fn with(queue: Uring) -> Self {
-        Self { queue: Some(queue), ..Self::default() }
-    }
-
     /// Writes that go out together.
     fn batch(&self) -> usize {
         if self.queue.is_some() { Uring::SENDS_MAX } else { 1 }
@@ -84,9 +80,13 @@ impl Sender {
 }
 
 impl<W: Wire> Fanout<W> {
-    /// From now on sessions whose wires are sockets of the kernel are sent to in batches.
-    pub(in crate::shard) fn send_in_batches(&mut self, queue: Uring) {
-        self.sender = Sender::with(queue);
+    /// From now on sessions whose wires are sockets of the kernel are sent to in batches, by this thread.
+    ///
+    /// # Errors
+    /// If the kernel gives this process no io_uring.
+    pub fn send_in_batches(&mut self) -> io::Result<()> {
+        self.sender.queue = Some(Uring::open()?);
+        Ok(())
     }
 
     /// Whether a flush has anything to do.
