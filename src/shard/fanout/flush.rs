@@ -113,6 +113,7 @@ impl<W: Wire> Link<W> {
         if let Some(outbox) = &mut self.outbox {
             let pushed = parts.clone().try_for_each(|part| outbox.push(part, outbox_bytes_max));
             tally.conflated += outbox.take_conflated();
+            tally.merged += outbox.take_merged();
             return Ok(if pushed == Err(Full) { Sent::TooSlow } else { Sent::Later });
         }
         let (count, total) = parts.clone().fold((0, 0), |(count, total), part| (count + 1, total + part.bytes.len()));
