@@ -84,8 +84,10 @@ impl Outbox {
         let waiting = self.data.len() - self.data_from;
         if waiting >= self.tidy_at.max(TIDIED_BYTES_MIN) {
             self.tidy(Merging::Cheap);
-            // Twice what is left: looking costs no more than copying did.
-            self.tidy_at = 2 * (self.data.len() - self.data_from);
+            // Half as much again or more: looking costs little more than copying did. Not all at the same size: those who
+            // are slow together have the same waiting, and one pass should not have to merge it for all of them.
+            let left = self.data.len() - self.data_from;
+            self.tidy_at = left + left / 2 + fastrand::usize(..=left / 2);
         }
         self.fit(bytes_max)
     }

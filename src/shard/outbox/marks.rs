@@ -14,7 +14,7 @@ const MERGED_BYTES_MAX: usize = 1 << 20;
 pub(super) enum Merging {
     /// Nothing.
     Not,
-    /// Reading each byte of a diff at most twice, wherever it ends up.
+    /// On average, reading each byte of a diff at most three times, wherever it ends up.
     Cheap,
     /// Up to nine times: the alternative is to end the session.
     Dear,
@@ -25,7 +25,7 @@ impl Merging {
     fn pays(self, old: usize, fresh: usize) -> bool {
         match self {
             Self::Not => false,
-            Self::Cheap => fresh >= old,
+            Self::Cheap => fresh >= old / 2,
             Self::Dear => fresh >= old / 8,
         }
     }

@@ -158,6 +158,8 @@ pub(super) struct Client {
 
 impl Rig {
     pub(super) fn new(adjust: impl FnOnce(&mut config::Session)) -> Self {
+        // What is left to chance has to be the same in every run.
+        fastrand::seed(1);
         let mut catalogue = Catalogue::new();
         let venue = catalogue.add_venue("binance", None);
         for symbol in ["BTCUSDT", "ETHUSDT", "BNBUSDT"] {
