@@ -110,13 +110,17 @@ impl<W: Wire> Link<W> {
         tally: &mut Tally,
     ) -> io::Result<Sent> {
         let parts = arena.parts(pending);
-        if let Some(outbox) = &mut self.outbox {
-            let pushed = parts.clone().try_for_each(|part| outbox.push(part, outbox_bytes_max));
-            tally.conflated += outbox.take_conflated();
-            tally.merged += outbox.take_merged();
-            return Ok(if pushed == Err(Full) { Sent::TooSlow } else { Sent::Later });
-        }
         let (count, total) = parts.clone().fold((0, 0), |(count, total), part| (count + 1, total + part.bytes.len()));
+        if let Some(outbox) = &mut self.outbox {
+            // Before it is too much: the socket may have room by now, and the poll's notice of it be still to come.
+            if outbox.len() + total <= outbox_bytes_max || !outbox.drain(&mut self.wire, tally)? {
+                let pushed = parts.clone().try_for_each(|part| outbox.push(part, outbox_bytes_max));
+                tally.conflated += outbox.take_conflated();
+                tally.merged += outbox.take_merged();
+                return Ok(if pushed == Err(Full) { Sent::TooSlow } else { Sent::Later });
+            }
+            self.outbox = None;
+        }
         let wire = &mut self.wire;
         let sent = match parts.clone().next() {
             Some(only) if count == 1 => write_once(wire, only.bytes, &mut tally.writes)?,

@@ -3,6 +3,8 @@
 //! Only slow sessions ever need it, so nothing is kept for it: the text of a level is the level, and equal prices of one
 //! instrument have equal text.
 
+use std::cmp::Reverse;
+
 use crate::encode::frame::{self, Opcode};
 
 /// A frame of a diff in its parts, levels not yet read.
@@ -127,8 +129,8 @@ impl<'a> Levels<'a> {
         }
         let Some((first, last, tail)) = ends else { return false };
         // Stable, so that of each price the newest level is the last; mostly it is merging runs that are sorted.
-        self.bids.sort_by(|one, other| other.price.cmp(&one.price));
-        self.asks.sort_by(|one, other| one.price.cmp(&other.price));
+        self.bids.sort_by_key(|level| Reverse(level.price));
+        self.asks.sort_by_key(|level| level.price);
         self.payload.clear();
         self.payload.extend_from_slice(last.head);
         self.payload.extend_from_slice(first.first);

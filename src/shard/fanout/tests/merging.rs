@@ -439,3 +439,94 @@ fn a_pass_of_more_than_may_wait_is_not_too_much_if_it_can_be_made_less() {
         assert_eq!(followers[0].books["btcusdt@depth@100ms"].1, market.id());
     }
 }
+
+#[test]
+fn a_socket_that_has_room_again_is_asked_before_its_session_is_too_slow() {
+    let mut rig = Rig::new(|config| config.outbox_bytes_max = 1_000);
+    let client = rig.open("/ws/btcusdt@trade");
+    client.pipe.0.room.set(0);
+    rig.pass(&[trade(0), trade(1), trade(2)]);
+    // The poll's notice has not come yet.
+    client.pipe.0.room.set(usize::MAX);
+    let trades: Vec<Payload> = (3..20).map(trade).collect();
+    rig.pass(&trades);
+    assert_eq!(client.pipe.heard(), (0..20).map(trade_text).collect::<Vec<_>>());
+    assert_eq!((rig.fanout.queued(), rig.fanout.subscriptions()), ((0, 0), 1));
+}
+
+/// Frames that name no stream: a feed under two names is there twice, and whoever takes it for two finds no hole in either.
+#[test]
+fn a_feed_under_two_names_in_a_raw_session_stays_two() {
+    let mut rig = Rig::new(|_| {});
+    let client = rig.open("/ws/btcusdt@depth/btcusdt@depth@1000ms");
+    client.pipe.0.room.set(7);
+    for id in 1..=10 {
+        rig.pass(&[diff(Cadence::Slow, id)]);
+    }
+    rig.feed(&client, usize::MAX);
+    let heard = client.pipe.heard();
+    let ids = |text: &String| (conflation::number(text, r#""U":"#), conflation::number(text, r#""u":"#));
+    assert_eq!(heard.iter().map(ids).collect::<Vec<_>>(), [(1, 1), (1, 10), (2, 10)], "one frame was begun");
+}
+
+#[test]
+fn diffs_on_both_sides_of_a_hole_stay_apart() {
+    let mut rig = Rig::new(|_| {});
+    let client = rig.open("/ws/btcusdt@depth/btcusdt@trade");
+    client.pipe.0.room.set(0);
+    for id in [1, 2, 3, 7, 8, 9] {
+        rig.pass(&[diff(Cadence::Slow, id), trade(id)]);
+    }
+    rig.feed(&client, usize::MAX);
+    let heard = client.pipe.heard();
+    let diffs: Vec<&String> = heard.iter().filter(|text| text.contains("depthUpdate")).collect();
+    assert!(diffs[0].contains(r#""U":1,"u":3,"#) && diffs[1].contains(r#""U":7,"u":9,"#) && diffs.len() == 2);
+    // Each where its newest part stood.
+    let at = |diff: &String| heard.iter().position(|text| text == diff).unwrap();
+    assert_eq!(
+        (heard[at(diffs[0]) - 1].as_str(), heard[at(diffs[1]) - 1].as_str()),
+        (&*trade_text(2), &*trade_text(8))
+    );
+}
+
+/// Frames with all three sizes of headers, and none that a client would refuse for its size.
+#[test]
+fn a_merged_diff_has_a_limit_and_ids_tile_all_the_same() {
+    for (levels, rounds) in [(1, 10), (100, 40), (3_000, 20)] {
+        let mut rig = Rig::new(|config| config.outbox_bytes_max = 1 << 30);
+        let catalogue = Arc::clone(&rig.catalogue);
+        let mut market = Market::new();
+        let form = Form::new(false, TimeUnit::Milliseconds, crate::session::Spelling::default());
+        let mut follower = Follower::new(rig.open("/ws/btcusdt@depth@100ms"), form, &["btcusdt@depth@100ms"]);
+        follower.client.pipe.0.room.set(0);
+        for round in 0..rounds {
+            // Other prices each time: nothing becomes less.
+            for price in 1..=levels {
+                market.changes.push((0, round * levels + price));
+            }
+            market.truth.resize_with(market.changes.len(), Book::default);
+            let mut book = market.truth[(round * levels) as usize].clone();
+            book[0].extend((1..=levels).map(|price| (round * levels + price, 1)));
+            market.truth.push(book);
+            market.tick(Cadence::Fast);
+            rig.pass_of(&market.news);
+            market.news.clear();
+        }
+        rig.feed(&follower.client, usize::MAX);
+        let frames: Vec<usize> = {
+            let bytes = follower.client.pipe.0.outbound.borrow();
+            let mut rest = &bytes[..];
+            std::iter::from_fn(|| {
+                let length = (!rest.is_empty()).then(|| frame::length(rest))?;
+                rest = &rest[length..];
+                Some(length)
+            })
+            .collect()
+        };
+        assert!(frames.len() < rounds as usize, "{frames:?}");
+        assert!(frames.iter().all(|&length| length <= 1 << 20), "{frames:?}");
+        assert_eq!(frames.iter().any(|&length| length > 1 << 19), levels == 3_000, "{frames:?}");
+        follower.hear(&mut market, &catalogue);
+        assert_eq!(follower.books["btcusdt@depth@100ms"].1, market.id());
+    }
+}
