@@ -20,8 +20,8 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     bytes: Vec<u8>,
-    /// Which of the frames are states, in order: read only for sessions that are slow.
-    states: Vec<StateFrame>,
+    /// Which of the frames are states or diffs, in order: read only for sessions that are slow.
+    marks: Vec<Mark>,
     ranges: Vec<Range>,
     /// By session.
     queues: Vec<Queue>,
@@ -64,15 +64,25 @@ pub(super) struct Made {
     end: u32,
 }
 
-/// What a newer frame takes the place of, if it has not gone yet.
-pub(super) type StateKey = (TopicId, Form);
+/// Which frames are about the same, for one who gets them.
+pub(super) type FrameKey = (TopicId, Form);
 
-/// A frame that is worth nothing once a newer one of its key is there.
+/// What may become of a frame that waits when a newer one of its key is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It is worth nothing any more.
+    State,
+    /// Both can be made one, if their ids follow each other.
+    Diff,
+}
+
+/// A frame that need not wait as it is. What is not marked does.
 #[derive(Clone, Copy, Debug)]
-struct StateFrame {
+struct Mark {
     start: u32,
     end: u32,
-    key: StateKey,
+    key: FrameKey,
+    kind: Kind,
 }
 
 /// The list of one session, taken out by [`Arena::take`].
@@ -88,7 +98,7 @@ pub(super) struct Part<'a> {
     /// Where they lie in the arena.
     start: u32,
     /// Those of the whole pass.
-    states: &'a [StateFrame],
+    marks: &'a [Mark],
 }
 
 /// What a list of parts comes to.
@@ -111,7 +121,7 @@ impl List {
 impl<'a> Part<'a> {
     /// Frames that lie in no arena.
     pub(super) fn alone(bytes: &'a [u8], class: Class) -> Self {
-        Self { bytes, class, start: 0, states: &[] }
+        Self { bytes, class, start: 0, marks: &[] }
     }
 
     /// What is left behind the first `count` bytes.
@@ -119,12 +129,12 @@ impl<'a> Part<'a> {
         Self { bytes: &self.bytes[count..], start: self.start + count as u32, ..self }
     }
 
-    /// The states in it: where each frame begins, how long it is and its key.
-    pub(super) fn states(self) -> impl Iterator<Item = (usize, usize, StateKey)> + 'a {
+    /// The marked frames in it: where each begins, how long it is, its key and its kind.
+    pub(super) fn marks(self) -> impl Iterator<Item = (usize, usize, FrameKey, Kind)> + 'a {
         let (start, end) = (self.start, self.start + self.bytes.len() as u32);
-        let first = self.states.partition_point(|state| state.start < start);
-        let within = self.states[first..].iter().take_while(move |state| state.start < end);
-        within.map(move |state| ((state.start - start) as usize, (state.end - state.start) as usize, state.key))
+        let first = self.marks.partition_point(|mark| mark.start < start);
+        let within = self.marks[first..].iter().take_while(move |mark| mark.start < end);
+        within.map(move |mark| ((mark.start - start) as usize, (mark.end - mark.start) as usize, mark.key, mark.kind))
     }
 }
 
@@ -143,9 +153,9 @@ impl Arena {
         Made { start, end: self.bytes.len() as u32 }
     }
 
-    /// Says that `made`, the newest there is, is one frame of a state.
-    pub(super) fn mark(&mut self, made: Made, key: StateKey) {
-        self.states.push(StateFrame { start: made.start, end: made.end, key });
+    /// Says that `made`, the newest there is, is of this kind: one frame, unless it is a diff that had to be cut.
+    pub(super) fn mark(&mut self, made: Made, key: FrameKey, kind: Kind) {
+        self.marks.push(Mark { start: made.start, end: made.end, key, kind });
     }
 
     /// Puts `made` behind what is pending for each of `members`.
@@ -244,7 +254,7 @@ impl Arena {
     pub(super) fn parts(&self, pending: Pending) -> impl Iterator<Item = Part<'_>> + Clone {
         self.ranges(pending).map(|range| {
             let bytes = &self.bytes[range.start as usize..range.end as usize];
-            Part { bytes, class: range.class, start: range.start, states: &self.states }
+            Part { bytes, class: range.class, start: range.start, marks: &self.marks }
         })
     }
 
@@ -254,8 +264,8 @@ impl Arena {
         self.touched = touched;
         self.ranges.clear();
         self.ranges.shrink_to(2 * RANGES_MAX);
-        self.states.clear();
-        self.states.shrink_to(RANGES_MAX);
+        self.marks.clear();
+        self.marks.shrink_to(RANGES_MAX);
         self.bytes.clear();
         self.bytes.shrink_to(2 * ARENA_BYTES_MAX);
         self.is_urgent = false;

@@ -246,6 +246,9 @@ impl Driver {
         if tally.conflated > 0 {
             self.metrics.conflated.increment(tally.conflated);
         }
+        if tally.merged > 0 {
+            self.metrics.merged.increment(tally.merged);
+        }
         if let Some(received) = tally.received.filter(|_| tally.writes > 0) {
             self.metrics.delivery.record(clock::now().since(received).as_secs_f64());
         }

@@ -77,6 +77,8 @@ pub struct Tally {
     pub encoded: u64,
     /// Frames of states that were dropped for newer ones.
     pub conflated: u64,
+    /// Diffs that became part of a later one.
+    pub merged: u64,
     /// Sessions that are gone.
     pub ended: u64,
     /// When the cause of the first update of this pass was received.

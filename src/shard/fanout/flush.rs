@@ -115,15 +115,25 @@ impl<W: Wire> Fanout<W> {
     /// Decides how a session's bytes go, and lets them go when enough are together.
     fn plan(&mut self, session: u32, pending: Pending) {
         let Some(link) = self.links.get_mut(session) else { return };
-        if let Some(outbox) = &mut link.outbox {
-            let pushed = self.arena.parts(pending).try_for_each(|part| outbox.push(part, self.outbox_bytes_max));
-            self.tally.conflated += outbox.take_conflated();
-            if pushed == Err(Full) {
-                self.close_slow(session);
-            }
-            return;
-        }
         let list = self.arena.measure(pending);
+        if let Some(outbox) = &mut link.outbox {
+            // Before it is too much: the socket may have room by now, and the poll's notice of it be still to come.
+            let is_too_much = outbox.len() + list.bytes > self.outbox_bytes_max;
+            match if is_too_much { outbox.drain(&mut link.wire, &mut self.tally) } else { Ok(false) } {
+                Ok(true) => link.outbox = None,
+                Ok(false) => {
+                    let pushed =
+                        self.arena.parts(pending).try_for_each(|part| outbox.push(part, self.outbox_bytes_max));
+                    self.tally.conflated += outbox.take_conflated();
+                    self.tally.merged += outbox.take_merged();
+                    if pushed == Err(Full) {
+                        self.close_slow(session);
+                    }
+                    return;
+                }
+                Err(_) => return self.close(session, CloseReason::Lost),
+            }
+        }
         let planned = if let Some(only) = list.only() {
             Planned { session, pending, is_gathered: false, start: only.start, end: only.end }
         } else if list.bytes > GATHERED_BYTES_MAX || list.bytes / list.parts >= LARGE_PART_BYTES {

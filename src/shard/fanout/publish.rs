@@ -10,7 +10,7 @@ use crate::{
     session::{CloseReason, Form},
     shard::{
         Wire,
-        arena::{Arena, Class, Made},
+        arena::{Arena, Class, Kind, Made},
         table::Member,
     },
     topic::{Batch, Cadence, Channel, Encoding, Payload, Topic, TopicId, Update},
@@ -78,7 +78,7 @@ impl<W: Wire> Fanout<W> {
         let Some(kept) = retained.newest(topic) else { return };
         scratch.forget_bodies();
         let made = scratch.make(arena, catalogue, topic, form, &kept.update, &kept.batch);
-        arena.mark(made, (topic, form));
+        arena.mark(made, (topic, form), Kind::State);
         arena.link(made, session, Class::Data);
         tally.encoded += 1;
         tally.deliveries += 1;
@@ -109,11 +109,15 @@ impl<W: Wire> Fanout<W> {
             return;
         }
         scratch.forget_bodies();
-        let is_state = topic.is_state() && !is_final(update, batch);
+        let kind = match update.payload {
+            Payload::DepthDiff { .. } => Some(Kind::Diff),
+            _ if topic.is_state() && !is_final(update, batch) => Some(Kind::State),
+            _ => None,
+        };
         for group in groups {
             let made = scratch.make(arena, catalogue, topic, group.form, update, batch);
-            if is_state {
-                arena.mark(made, (topic, group.form));
+            if let Some(kind) = kind {
+                arena.mark(made, (topic, group.form), kind);
             }
             arena.link_all(made, &group.members);
             tally.encoded += 1;

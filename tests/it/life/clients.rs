@@ -1,6 +1,7 @@
 //! Clients that never read, among those who do; and more of them than there are descriptors.
 
 use std::{
+    future::Future,
     io::{Read, Write},
     net::TcpStream,
     sync::Arc,
@@ -10,12 +11,15 @@ use futures_util::StreamExt;
 use tickcast::sim;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_tungstenite::{
-    WebSocketStream,
+    MaybeTlsStream, WebSocketStream,
     tungstenite::{Message, protocol::Role},
 };
 
 use super::{DepthClient, Metrics, Scratch, assert_same, exchange, truth, until, until_counted, until_ready, venue};
-use crate::{client, process::Served};
+use crate::{
+    client::{self, LocalBook},
+    process::Served,
+};
 
 const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT"];
 
@@ -45,9 +49,7 @@ pub(super) fn unread(public: &str, target: &str) -> TcpStream {
 
 /// Reads on what was not read, up to the close frame.
 async fn closed(socket: TcpStream) -> (u16, String) {
-    socket.set_nonblocking(true).expect("a socket");
-    let socket = tokio::net::TcpStream::from_std(socket).expect("a socket");
-    let mut socket = WebSocketStream::from_raw_socket(socket, Role::Client, None).await;
+    let mut socket = reading(socket).await;
     loop {
         let message = tokio::time::timeout(client::PATIENCE, socket.next()).await.expect("something comes");
         if let Message::Close(frame) = message.expect("a close frame comes").expect("whole frames") {
@@ -55,6 +57,13 @@ async fn closed(socket: TcpStream) -> (u16, String) {
             return (frame.code.into(), frame.reason.to_string());
         }
     }
+}
+
+/// The same socket in the hands of a client that has begun to read.
+fn reading(socket: TcpStream) -> impl Future<Output = client::Socket> {
+    socket.set_nonblocking(true).expect("a socket");
+    let socket = MaybeTlsStream::Plain(tokio::net::TcpStream::from_std(socket).expect("a socket"));
+    WebSocketStream::from_raw_socket(socket, Role::Client, None)
 }
 
 /// Follows diffs without a hole until the market is silent and the book is its own.
@@ -133,6 +142,55 @@ async fn who_never_reads_costs_only_himself() {
     let metrics = Metrics::of(&served).await;
     let closed = |reason: &str| metrics.sum("tickcast_session_closes_total", reason);
     assert_eq!(closed("reason=\"slow_consumer\""), SLOW as f64, "none of those who read was slow");
+}
+
+#[tokio::test]
+async fn who_reads_slowly_has_a_right_book_and_no_trades() {
+    const SYMBOL: &str = SYMBOLS[0];
+    let market = exchange(&SYMBOLS[..2], |settings| settings.rate = 3000);
+    let config = Scratch::with("merged.toml", &venue(&market));
+    let room = ["--set", "session.outbox_bytes_max=262144", "--set", "session.close_timeout_ms=60000"];
+    let served = Served::start(&[&["serve", "--config", config.path()], &room[..]].concat());
+    until_ready(&served).await;
+    let unread = |target: &'static str| {
+        let public = served.public.clone();
+        async move { tokio::task::spawn_blocking(move || unread(&public, target)).await.expect("it is opened") }
+    };
+    let book = unread("/ws/btcusdt@depth@100ms").await;
+    let trades = unread("/ws/btcusdt@trade/btcusdt@aggTrade/ethusdt@trade/ethusdt@aggTrade").await;
+    // A book from behind the first diff, which has not been read yet.
+    let url = format!("http://{}/api/v3/depth?symbol={SYMBOL}&limit=5000", served.public);
+    let mut known = LocalBook::from_rest(&client::get(&url).await);
+    for _ in 0..2 {
+        let before = known.last_id;
+        while known.last_id == before {
+            known = LocalBook::from_rest(&client::get(&url).await);
+        }
+    }
+    let merged = "tickcast_shard_merged_total";
+    until_counted(&served, merged, "", 30.0).await;
+    until_counted(&served, "tickcast_session_closes_total", "reason=\"slow_consumer\"", 1.0).await;
+    assert_eq!(closed(trades).await, (1008, "Slow consumer".to_owned()));
+
+    let mut slow = DepthClient { symbol: SYMBOL.to_owned(), socket: reading(book).await, book: known };
+    let id = |diff: &serde_json::Value, key: &str| diff[key].as_i64().expect("an id");
+    let mut first = client::next(&mut slow.socket).await;
+    while id(&first, "u") <= slow.book.last_id {
+        first = client::next(&mut slow.socket).await;
+    }
+    assert!(id(&first, "U") <= slow.book.last_id + 1, "{first} is behind {}", slow.book.last_id);
+    slow.book.merge(&first, id(&first, "u")).unwrap_or_else(|wrong| panic!("{wrong}"));
+    for _ in 0..20 {
+        slow.step().await;
+    }
+    let before = Metrics::of(&served).await.sum(merged, "");
+    until_counted(&served, merged, "", before + 20.0).await;
+    market.pause();
+    slow.follow_to(&market).await;
+    let at_rest = LocalBook::from_rest(&client::get(&url).await);
+    assert_same(SYMBOL, &slow.book, &at_rest);
+    let metrics = Metrics::of(&served).await;
+    assert_eq!(metrics.sum("tickcast_session_closes_total", ""), 1.0, "the book's reader was never closed");
 }
 
 #[tokio::test]

@@ -83,38 +83,39 @@ impl Wire for Pipe {
 }
 
 impl Pipe {
-    /// All whole frames written since the last call, texts as they are, others as `ping:...`, `close:1008:...`.
-    pub(super) fn heard(&self) -> Vec<String> {
+    /// All whole frames written since the last call.
+    pub(super) fn frames(&self) -> Vec<Vec<u8>> {
         let mut bytes = self.0.outbound.borrow_mut();
-        let mut heard = Vec::new();
+        let mut frames = Vec::new();
         let mut rest = &bytes[..];
-        while rest.len() >= 2 && (rest[1] < 126 || rest.len() >= 4) {
-            let length = frame::length(rest);
-            if rest.len() < length {
-                break;
-            }
-            let (one, after) = rest.split_at(length);
-            let header = if one[1] < 126 { 2 } else { 4 };
-            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-            heard.push(match one[0] {
-                0x81 => text(&one[header..]),
-                0x82 => {
-                    let message = &one[header..];
-                    let template = u16::from_le_bytes([message[2], message[3]]);
-                    let id = i64::from_le_bytes(message[16..24].try_into().unwrap());
-                    format!("sbe:{template}:{id}:{}", text(&message[message.len() - 7..]))
-                }
-                0x88 if length == 2 => "close".to_owned(),
-                0x88 => format!("close:{}:{}", u16::from_be_bytes([one[2], one[3]]), text(&one[4..])),
-                0x89 => format!("ping:{}", text(&one[2..])),
-                0x8A => format!("pong:{}", text(&one[2..])),
-                other => panic!("no server sends {other:#x}"),
-            });
+        while rest.len() >= 2 && rest.len() >= header(rest) && rest.len() >= frame::length(rest) {
+            let (one, after) = rest.split_at(frame::length(rest));
+            frames.push(one.to_vec());
             rest = after;
         }
         let left = rest.to_vec();
         *bytes = left;
-        heard
+        frames
+    }
+
+    /// The same, texts as they are, others as `ping:...`, `close:1008:...`.
+    pub(super) fn heard(&self) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let told = |one: Vec<u8>| match one[0] {
+            0x81 => text(&one[header(&one)..]),
+            0x82 => {
+                let message = &one[header(&one)..];
+                let template = u16::from_le_bytes([message[2], message[3]]);
+                let id = i64::from_le_bytes(message[16..24].try_into().unwrap());
+                format!("sbe:{template}:{id}:{}", text(&message[message.len() - 7..]))
+            }
+            0x88 if one.len() == 2 => "close".to_owned(),
+            0x88 => format!("close:{}:{}", u16::from_be_bytes([one[2], one[3]]), text(&one[4..])),
+            0x89 => format!("ping:{}", text(&one[2..])),
+            0x8A => format!("pong:{}", text(&one[2..])),
+            other => panic!("no server sends {other:#x}"),
+        };
+        self.frames().into_iter().map(told).collect()
     }
 
     pub(super) fn says(&self, first: u8, payload: &[u8]) {
@@ -133,6 +134,15 @@ impl Pipe {
     }
 }
 
+/// Bytes before the payload of a frame.
+pub(super) fn header(frame: &[u8]) -> usize {
+    match frame[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    }
+}
+
 /// A shard with its world.
 pub(super) struct Rig {
     pub(super) fanout: Fanout<Pipe>,
@@ -148,6 +158,8 @@ pub(super) struct Client {
 
 impl Rig {
     pub(super) fn new(adjust: impl FnOnce(&mut config::Session)) -> Self {
+        // What is left to chance has to be the same in every run.
+        fastrand::seed(1);
         let mut catalogue = Catalogue::new();
         let venue = catalogue.add_venue("binance", None);
         for symbol in ["BTCUSDT", "ETHUSDT", "BNBUSDT"] {
