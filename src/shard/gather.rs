@@ -12,7 +12,7 @@ const BLOCKS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Gather {
     bytes: Vec<u8>,
-    /// By the lists' hashes; a newer list takes the place of an older.
+    /// Each in one of two places by its list's hash; where both are taken, a newer list takes the first.
     blocks: Box<[Option<Block>]>,
     /// Those of `blocks` that are taken.
     used: Vec<u8>,
@@ -45,11 +45,13 @@ impl Gather {
 
     /// The bytes of a list, which were copied now or when another session had the same.
     pub(super) fn block(&mut self, arena: &Arena, pending: Pending, list: &List) -> Block {
-        let slot = (list.hash >> (64 - BLOCKS.ilog2())) as u8;
-        if let Some(block) = self.blocks[usize::from(slot)]
-            && (block.end - block.start) as usize == list.bytes
-            && arena.is_same(block.list, pending)
-        {
+        let first = (list.hash >> (64 - BLOCKS.ilog2())) as u8;
+        let places = [first, first ^ 1];
+        let found = places
+            .into_iter()
+            .filter_map(|place| self.blocks[usize::from(place)])
+            .find(|block| (block.end - block.start) as usize == list.bytes && arena.is_same(block.list, pending));
+        if let Some(block) = found {
             return block;
         }
         let start = self.bytes.len() as u32;
@@ -57,8 +59,9 @@ impl Gather {
             self.bytes.extend_from_slice(part.bytes);
         }
         let block = Block { list: pending, start, end: self.bytes.len() as u32 };
-        if self.blocks[usize::from(slot)].replace(block).is_none() {
-            self.used.push(slot);
+        let place = places.into_iter().find(|&place| self.blocks[usize::from(place)].is_none()).unwrap_or(first);
+        if self.blocks[usize::from(place)].replace(block).is_none() {
+            self.used.push(place);
         }
         block
     }
@@ -83,8 +86,8 @@ mod tests {
         arena.cover(300);
         let made: Vec<_> = (0..8).map(|number| arena.make(|out| out.extend([number; 3]))).collect();
         // Every second frame, so that none are neighbours; of equal length, so that only their places tell them apart.
-        let wants =
-            |session: u32| [0, 2, 4, 6].into_iter().filter(move |at| session % 7 != 0 || *at != session as usize % 8);
+        let lacks = |session: u32| if session.is_multiple_of(7) { session as usize % 8 } else { 8 };
+        let wants = |session: u32| [0, 2, 4, 6].into_iter().filter(move |&at| at != lacks(session));
         for session in 0..300 {
             wants(session).for_each(|at| arena.link(made[at], session, Class::Data));
         }
