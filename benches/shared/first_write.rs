@@ -47,7 +47,7 @@ impl Ingest {
         // The stream says what its data are, and stands first.
         let stream = frame.split(|&byte| byte == b'"').nth(3).expect("a combined stream");
         if stream.ends_with(b"@bookTicker") {
-            self.best(serde_json::from_slice::<Wrapped<Best<'_>>>(frame).expect("JSON").data);
+            self.best(&serde_json::from_slice::<Wrapped<Best<'_>>>(frame).expect("JSON").data);
         } else if stream.ends_with(b"@trade") {
             self.trade(&serde_json::from_slice::<Wrapped<Trade<'_>>>(frame).expect("JSON").data);
         } else if stream.windows(6).any(|window| window == b"@depth") {
@@ -90,7 +90,7 @@ impl Ingest {
         }
     }
 
-    fn best(&mut self, best: Best<'_>) {
+    fn best(&mut self, best: &Best<'_>) {
         let Some(book) = self.books.get_mut(best.symbol) else { return };
         let bid = (scaled(best.bid), scaled(best.bid_quantity));
         let ask = (scaled(best.ask), scaled(best.ask_quantity));
