@@ -119,7 +119,7 @@ impl Book {
 
     /// Best bid and ask with [`Book::last_id`]; zeros for a side without levels.
     pub fn best(&self) -> Best {
-        let level = |half: &Half| half.ladder.best().map_or_else(Level::default, |best| *best);
+        let level = |half: &Half| half.ladder.best().unwrap_or_default();
         Best { update_id: self.last_id, bid: level(&self.bids), ask: level(&self.asks) }
     }
 
@@ -227,13 +227,18 @@ impl Half {
         let start = pool.len();
         pool.extend(self.journal.since(id));
         let run = &mut pool[start..];
-        let side = self.ladder.side();
-        let rank = |level: &Level| Ladder::rank(side, level.price);
-        // One update of a venue that sends the best first, as all do.
-        if run.is_sorted_by(|better, worse| rank(better) > rank(worse)) {
+        // One update of a venue that sends the best first, as all do, is in order.
+        let is_in_order = match self.ladder.side() {
+            Side::Bid => run.is_sorted_by(|better, worse| better.price > worse.price),
+            Side::Ask => run.is_sorted_by(|better, worse| better.price < worse.price),
+        };
+        if is_in_order {
             return Span::since(start, pool);
         }
-        run.sort_unstable_by_key(|level| std::cmp::Reverse(rank(level)));
+        match self.ladder.side() {
+            Side::Bid => run.sort_unstable_by_key(|level| std::cmp::Reverse(level.price)),
+            Side::Ask => run.sort_unstable_by_key(|level| level.price),
+        }
         let (mut kept, mut index) = (0, 0);
         while index < run.len() {
             let mut level = run[index];

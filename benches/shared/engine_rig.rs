@@ -7,7 +7,7 @@ use tickcast::{
     config::Config,
     engine::{Engine, Parts},
     intake::{ConnectionId, Frame, Inbound, Request},
-    market::{Catalogue, Level, Nanos, Price, Quantity},
+    market::{Catalogue, InstrumentId, Kline, Level, Nanos, Price, Quantity, Series},
     ring::{self, Publisher},
     topic::{Batch, Cadence, Channel, Interest, Payload, TopicId, Update},
     venue::AnyProtocol,
@@ -217,12 +217,13 @@ fn is_book(what: What) -> bool {
 /// Gives each slot of the ring a buffer of a usual size, as each has after the first minutes.
 fn wear_in(publisher: &mut Publisher<Batch>, slots: usize) {
     let best = Payload::BookTicker(Default::default());
-    let update =
-        Update { instrument: tickcast::market::InstrumentId(0), received: Nanos(0), time: Nanos(0), payload: best };
+    let update = Update { instrument: InstrumentId(0), received: Nanos(0), time: Nanos(0), payload: best };
+    let kline = Kline::empty(Series::MINUTE, Nanos(0), Price(0));
     let mut batch = Batch::default();
     for _ in 0..slots {
         batch.updates.extend([update; BATCH_FRAMES]);
         batch.levels.extend([Level { price: Price(1), quantity: Quantity(1) }; 256]);
+        batch.klines.extend([kline; Series::COUNT]);
         publisher.publish(&mut batch);
     }
 }

@@ -63,9 +63,9 @@ fn assert_same(book: &Book, oracle: &Oracle) {
     for (ladder, levels) in [(book.bids(), oracle.bids()), (book.asks(), oracle.asks())] {
         ladder.assert_sound();
         assert_eq!(ladder.len(), levels.len());
-        assert_eq!(ladder.worst().copied(), levels.last().copied());
-        assert!(levels.iter().all(|level| ladder.at(level.price).is_some_and(|there| there == level)));
-        let top: Vec<_> = ladder.top(3).copied().collect();
+        assert_eq!(ladder.worst(), levels.last().copied());
+        assert!(levels.iter().all(|level| ladder.at(level.price).is_some_and(|there| there == *level)));
+        let top: Vec<_> = ladder.top(3).collect();
         assert_eq!(top, levels[..levels.len().min(3)]);
     }
 }
