@@ -168,7 +168,7 @@ struct Pair {
 impl Pair {
     fn new(symbol: &str, random: &mut fastrand::Rng) -> Self {
         let mut side =
-            || (0..500).map(|place| (1 + place * 7 + random.i64(..7), random.i64(1..1_000_000_000))).collect();
+            || (0..500).map(|place| (1 + place * 7 + random.i64(0..7), random.i64(1..1_000_000_000))).collect();
         let sides = [side(), side()];
         let (symbol, stream) = (symbol.to_owned(), symbol.to_lowercase());
         let (update_id, trade_id) = (50_000_000_000, 3_000_000_000);

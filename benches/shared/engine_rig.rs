@@ -13,7 +13,10 @@ use tickcast::{
     venue::AnyProtocol,
 };
 
-use crate::capture::{Capture, What};
+use crate::{
+    capture::{Capture, What},
+    first_write::Ingest,
+};
 
 /// One pass of the engine.
 #[derive(Clone)]
@@ -82,6 +85,12 @@ impl Course {
         let steady_from = Nanos(first.0 + ((last.0 - first.0) / 5).max(WARM_NS_MIN));
         let (mut engine, publisher_reader, requests) = course.engine_with_reader();
         let mut reader = publisher_reader;
+        let mut known = Ingest::default();
+        for step in &capture.steps {
+            if let What::Book(symbol) = step.what {
+                known.snapshot(&capture.symbols[symbol], &step.bytes);
+            }
+        }
         let mut now = first;
         let mut inbound =
             vec![Inbound::Opened { venue, connection: CONNECTION, instruments: ids.clone(), received: now }];
@@ -99,7 +108,16 @@ impl Course {
                     batch.updates.iter().for_each(|update| course.published.count(update));
                 }
             }
-            inbound.extend(requests.try_iter().filter_map(|request| answer(request, now)));
+            inbound.extend(requests.try_iter().filter_map(|request| match request {
+                Request::Klines { .. } => candles(request, now),
+                // The first ones are in the capture. A deeper one is what can be known of it.
+                Request::Snapshot { instrument, levels, .. } if levels > 1000 => {
+                    let body = known.book(&capture.symbols[instrument.index()], levels as usize);
+                    let body = Frame { received: now, bytes: body.into() };
+                    Some(Inbound::Snapshot { instrument, levels, body })
+                }
+                _ => None,
+            }));
 
             let Some(next) = steps.peek() else { break };
             let due = engine.next_due();
@@ -115,6 +133,7 @@ impl Course {
                 steps.next_if(|step| step.time <= due && frames.len() < BATCH_FRAMES && !is_book(step.what))
             {
                 now = step.time.max(now);
+                known.frame(&step.bytes);
                 frames.push(Frame { received: now, bytes: step.bytes.clone() });
             }
             if !frames.is_empty() {
@@ -132,9 +151,13 @@ impl Course {
 
     /// An engine before the first pass, with a ring whose buffers have been used before.
     pub fn engine(&self) -> Engine {
-        let config = Config::embedded();
-        let mut publisher = ring::ring(config.ring.slots, config.ring.bytes);
-        wear_in(&mut publisher, config.ring.slots);
+        self.engine_with(Config::embedded().ring.slots, 256)
+    }
+
+    /// The same with so many slots, of which each has had so many levels.
+    pub fn engine_with(&self, slots: usize, levels: usize) -> Engine {
+        let mut publisher = ring::ring(slots, Config::embedded().ring.bytes);
+        wear_in(&mut publisher, slots, levels);
         self.build(publisher).0
     }
 
@@ -215,21 +238,21 @@ fn is_book(what: What) -> bool {
 }
 
 /// Gives each slot of the ring a buffer of a usual size, as each has after the first minutes.
-fn wear_in(publisher: &mut Publisher<Batch>, slots: usize) {
+fn wear_in(publisher: &mut Publisher<Batch>, slots: usize, levels: usize) {
     let best = Payload::BookTicker(Default::default());
     let update = Update { instrument: InstrumentId(0), received: Nanos(0), time: Nanos(0), payload: best };
     let kline = Kline::empty(Series::MINUTE, Nanos(0), Price(0));
     let mut batch = Batch::default();
     for _ in 0..slots {
         batch.updates.extend([update; BATCH_FRAMES]);
-        batch.levels.extend([Level { price: Price(1), quantity: Quantity(1) }; 256]);
+        batch.levels.resize(levels, Level { price: Price(1), quantity: Quantity(1) });
         batch.klines.extend([kline; Series::COUNT]);
         publisher.publish(&mut batch);
     }
 }
 
 /// Candles that never moved: so all longer ones are known, and told.
-fn answer(request: Request, now: Nanos) -> Option<Inbound> {
+fn candles(request: Request, now: Nanos) -> Option<Inbound> {
     let Request::Klines { instrument, series, from, count } = request else { return None };
     let mut open = series.open_time(from);
     if open < from {

@@ -42,6 +42,16 @@ impl Ingest {
         book.last_id = read.last_id;
     }
 
+    /// The best `levels` of each side of a book, as REST tells them.
+    pub fn book(&self, symbol: &str, levels: usize) -> String {
+        let Book { bids, asks, last_id, .. } = &self.books[symbol];
+        let decimal = |number: &i64| format!("{}.{:08}", number / 100_000_000, number % 100_000_000);
+        let text = |(price, quantity): (&i64, &i64)| format!("[\"{}\",\"{}\"]", decimal(price), decimal(quantity));
+        let bids: Vec<_> = bids.iter().rev().take(levels).map(text).collect();
+        let asks: Vec<_> = asks.iter().take(levels).map(text).collect();
+        format!("{{\"lastUpdateId\":{last_id},\"bids\":[{}],\"asks\":[{}]}}", bids.join(","), asks.join(","))
+    }
+
     /// Takes a frame of a combined stream.
     pub fn frame(&mut self, frame: &[u8]) {
         // The stream says what its data are, and stands first.
