@@ -6,11 +6,13 @@
 mod arena;
 mod driver;
 mod fanout;
+mod gather;
 mod links;
 mod outbox;
 mod retained;
 mod schedule;
 mod table;
+mod uring;
 mod wire;
 
 pub use fanout::{Fanout, Reading, Tally};
@@ -36,7 +38,7 @@ use crate::{
     market::Catalogue,
     ring::Reader,
     session::Opening,
-    shard::driver::Driver,
+    shard::{driver::Driver, uring::Uring},
     topic::{Batch, Interest},
 };
 
@@ -109,11 +111,23 @@ impl Builder {
         let (sender, inbox) = inbox();
         let shared = Arc::new(Shared::default());
         let core = setup.core;
+        let wanted = setup.delivery.sender;
         let driver = Driver::new(self.index, self.poll, setup, Door { inbox, shared: Arc::clone(&shared) });
+        // A queue of sends belongs to the thread that opens it, and whoever insists on one hears of it here.
+        let (opened, is_open) = flume::bounded(1);
         let thread = thread::Builder::new().name(format!("shard-{}", self.index)).spawn(move || {
             stay_on(core);
-            driver.run();
+            let queue = open_queue(wanted);
+            let failed = queue.as_ref().err().map(|error| io::Error::new(error.kind(), error.to_string()));
+            // Nobody hears it only if nobody waits for it.
+            let _ = opened.send(failed);
+            if let Ok(queue) = queue {
+                driver.run(queue);
+            }
         })?;
+        if let Ok(Some(error)) = is_open.recv() {
+            return Err(error);
+        }
         Ok(Shard { inbox: sender, shared, bell: self.bell, thread: Some(thread) })
     }
 }
@@ -216,6 +230,22 @@ impl Wake for Bell {
     fn wake_by_ref(self: &Arc<Self>) {
         // It can only fail when the counter behind it is full: the poll is awake then.
         let _ = self.0.wake();
+    }
+}
+
+/// The queue of sends that the configuration wants, if it can be had.
+fn open_queue(wanted: config::Sender) -> io::Result<Option<Uring>> {
+    match wanted {
+        config::Sender::Epoll => Ok(None),
+        config::Sender::Auto => Ok(Uring::open()
+            .inspect_err(|error| tracing::info!(%error, "no io_uring for this process: sends are one system call each"))
+            .ok()),
+        config::Sender::IoUring => Uring::open().map(Some).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("delivery.sender is \"io_uring\", which the kernel refuses ({error}); set it to \"auto\""),
+            )
+        }),
     }
 }
 

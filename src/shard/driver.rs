@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
 use mio::{Events, Interest as Readiness, Poll, Token, net::TcpStream};
 
-use super::{Admission, BELL, Door, Fanout, Reading, Setup};
+use super::{Admission, BELL, Door, Fanout, Reading, Setup, uring::Uring};
 use crate::{
     clock,
     market::Nanos,
@@ -71,8 +71,11 @@ impl Driver {
         }
     }
 
-    /// Runs until the handle wants the end.
-    pub(super) fn run(mut self) {
+    /// Runs until the handle wants the end; with a queue, sends go there.
+    pub(super) fn run(mut self, queue: Option<Uring>) {
+        if let Some(queue) = queue {
+            self.fanout.send_in_batches(queue);
+        }
         while !self.is_over() {
             if let Err(error) = self.wait() {
                 tracing::error!(%error, "the poll of a shard failed; its sessions are cut off");
