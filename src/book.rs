@@ -225,7 +225,8 @@ impl Half {
 
     fn changes_since(&self, id: i64, pool: &mut Vec<Level>) -> Span {
         let start = pool.len();
-        pool.extend(self.journal.since(id));
+        let first = self.journal.after(id);
+        pool.extend(self.journal.from(first));
         let run = &mut pool[start..];
         // One update of a venue that sends the best first, as all do, is in order.
         let is_in_order = match self.ladder.side() {
@@ -235,20 +236,24 @@ impl Half {
         if is_in_order {
             return Span::since(start, pool);
         }
-        match self.ladder.side() {
-            Side::Bid => run.sort_unstable_by_key(|level| std::cmp::Reverse(level.price)),
-            Side::Ask => run.sort_unstable_by_key(|level| level.price),
+        // Of several touches of a price the last one counts: in place of quantities stands which touch it was, so that those of
+        // one price stay in order, and one number is compared instead of two.
+        for (index, level) in run.iter_mut().enumerate() {
+            level.quantity = Quantity(index as i64);
         }
-        let (mut kept, mut index) = (0, 0);
-        while index < run.len() {
-            let mut level = run[index];
-            let touches = run[index..].iter().take_while(|touch| touch.price == level.price).count();
-            if touches > 1 {
-                level.quantity = self.ladder.at(level.price).map_or(Quantity::ZERO, |level| level.quantity);
+        let key = |rank: i64, touch: Quantity| (i128::from(rank) << 64) | i128::from(touch.0);
+        match self.ladder.side() {
+            Side::Bid => run.sort_unstable_by_key(|level| key(!level.price.0, level.quantity)),
+            Side::Ask => run.sort_unstable_by_key(|level| key(level.price.0, level.quantity)),
+        }
+        let mut kept = 0;
+        for index in 0..run.len() {
+            let price = run[index].price;
+            if run.get(index + 1).is_some_and(|next| next.price == price) {
+                continue;
             }
-            run[kept] = level;
+            run[kept] = Level { price, quantity: self.journal.at(first + run[index].quantity.0 as usize).quantity };
             kept += 1;
-            index += touches;
         }
         pool.truncate(start + kept);
         Span::since(start, pool)

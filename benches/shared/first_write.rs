@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// All books by symbol.
 #[derive(Default)]
@@ -52,9 +53,24 @@ impl Ingest {
         format!("{{\"lastUpdateId\":{last_id},\"bids\":[{}],\"asks\":[{}]}}", bids.join(","), asks.join(","))
     }
 
-    /// Takes a frame of a combined stream.
+    /// Takes a frame of a combined stream: first what it is, then what it says.
     pub fn frame(&mut self, frame: &[u8]) {
-        // The stream says what its data are, and stands first.
+        let Combined { stream, data } = serde_json::from_slice(frame).expect("a combined stream");
+        let data = data.get();
+        if stream.ends_with("@bookTicker") {
+            self.best(&serde_json::from_str(data).expect("JSON"));
+        } else if stream.ends_with("@trade") {
+            self.trade(&serde_json::from_str(data).expect("JSON"));
+        } else if stream.contains("@depth") {
+            self.diff(&serde_json::from_str(data).expect("JSON"));
+        } else if stream.ends_with("@aggTrade") {
+            self.agg_trade(&serde_json::from_str(data).expect("JSON"));
+        }
+    }
+
+    /// The same as one would write it after a look at the profile: the name of the stream is peeked at in the bytes, so that
+    /// the frame is read once.
+    pub fn frame_peeked(&mut self, frame: &[u8]) {
         let stream = frame.split(|&byte| byte == b'"').nth(3).expect("a combined stream");
         if stream.ends_with(b"@bookTicker") {
             self.best(&serde_json::from_slice::<Wrapped<Best<'_>>>(frame).expect("JSON").data);
@@ -140,6 +156,13 @@ fn scaled(text: &str) -> i64 {
         length => fraction.parse::<i64>().unwrap_or(0) * 10_i64.pow(8 - length as u32),
     };
     whole * 100_000_000 + fraction
+}
+
+#[derive(Deserialize)]
+struct Combined<'a> {
+    stream: &'a str,
+    #[serde(borrow)]
+    data: &'a RawValue,
 }
 
 #[derive(Deserialize)]

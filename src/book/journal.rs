@@ -75,11 +75,22 @@ impl Journal {
         id >= self.reaches_back_to
     }
 
-    /// Everything touched after update `id`, oldest touch first, as often as it was touched.
-    pub(super) fn since(&self, id: i64) -> impl Iterator<Item = &Level> {
+    /// Where everything begins that was touched after update `id`.
+    pub(super) fn after(&self, id: i64) -> usize {
         let told = self.runs.partition_point(|run| run.id <= id);
         let start = told.checked_sub(1).map_or(self.begin, |last| self.runs[last].end).max(self.forgotten);
-        self.touches.range((start - self.forgotten) as usize..)
+        (start - self.forgotten) as usize
+    }
+
+    /// The touches from `start` on, oldest first, each price as often as it was touched.
+    pub(super) fn from(&self, start: usize) -> impl Iterator<Item = &Level> {
+        self.touches.range(start..)
+    }
+
+    /// One of them.
+    #[inline]
+    pub(super) fn at(&self, index: usize) -> Level {
+        self.touches[index]
     }
 
     fn forget(&mut self, count: usize) {
