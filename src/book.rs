@@ -1,4 +1,4 @@
-//! Price ladders with stamped levels, snapshot and diff joining, checksums.
+//! Price ladders with a journal of touches, snapshot and diff joining, checksums.
 //!
 //! A [`Book`] is both sides of one instrument at one update id, and knows what was touched since an earlier one. A [`Join`]
 //! keeps it in step with a venue: it decides which diffs and snapshots may touch the book. Neither knows
