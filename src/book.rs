@@ -1,4 +1,4 @@
-//! Price ladders with stamped levels, snapshot and diff joining, checksums.
+//! Price ladders with a journal of touches, snapshot and diff joining, checksums.
 //!
 //! A [`Book`] is both sides of one instrument at one update id, and knows what was touched since an earlier one. A [`Join`]
 //! keeps it in step with a venue: it decides which diffs and snapshots may touch the book. Neither knows
@@ -10,7 +10,7 @@ mod journal;
 mod ladder;
 
 pub use join::{Diff, Join, Outcome, Snapshot, State};
-pub use ladder::{Ladder, Stamped};
+pub use ladder::Ladder;
 
 use self::journal::Journal;
 use crate::market::{Best, Level, Price, Quantity, Side, Span};
@@ -119,7 +119,7 @@ impl Book {
 
     /// Best bid and ask with [`Book::last_id`]; zeros for a side without levels.
     pub fn best(&self) -> Best {
-        let level = |half: &Half| half.ladder.best().map_or_else(Level::default, |best| best.level());
+        let level = |half: &Half| half.ladder.best().unwrap_or_default();
         Best { update_id: self.last_id, bid: level(&self.bids), ask: level(&self.asks) }
     }
 
@@ -185,22 +185,17 @@ impl Half {
     }
 
     fn apply(&mut self, id: i64, levels: &[Level]) {
-        for level in levels {
-            let before = self.ladder.set(*level, id);
-            // Venues repeat a price within one message; one touch is enough.
-            if before.is_none_or(|before| before.changed != id) {
-                self.journal.push(id, level.price);
-            }
-        }
+        self.ladder.set(levels);
+        self.journal.extend(id, levels);
     }
 
     fn cut(&mut self, id: i64, window: usize) {
         let Self { ladder, journal, .. } = self;
-        ladder.cut(window, |gone| journal.push(id, gone.price));
+        ladder.cut(window, |gone| journal.extend(id, &[Level { quantity: Quantity::ZERO, ..gone }]));
     }
 
     fn reset(&mut self, id: i64, levels: &[Level], limit: Option<u32>) {
-        self.ladder = Ladder::of(self.ladder.side(), levels, id);
+        self.ladder = Ladder::of(self.ladder.side(), levels);
         self.journal.restart(id);
         self.horizon = self.ladder.best().zip(self.ladder.worst()).map(|(best, worst)| Horizon {
             best: best.price,
@@ -211,7 +206,7 @@ impl Half {
 
     fn replace_by(&mut self, newer: &Self, id: i64) {
         let Self { ladder, journal, horizon } = self;
-        ladder.become_like(&newer.ladder, id, |price| journal.push(id, price));
+        ladder.become_like(&newer.ladder, |level| journal.extend(id, &[level]));
         *horizon = newer.horizon;
     }
 
@@ -230,18 +225,34 @@ impl Half {
 
     fn changes_since(&self, id: i64, pool: &mut Vec<Level>) -> Span {
         let start = pool.len();
-        pool.extend(self.journal.since(id).map(|price| Level { price, quantity: Quantity::ZERO }));
+        let first = self.journal.after(id);
+        pool.extend(self.journal.from(first));
         let run = &mut pool[start..];
-        let side = self.ladder.side();
-        run.sort_unstable_by_key(|level| std::cmp::Reverse(Ladder::rank(side, level.price)));
+        // One update of a venue that sends the best first, as all do, is in order.
+        let is_in_order = match self.ladder.side() {
+            Side::Bid => run.is_sorted_by(|better, worse| better.price > worse.price),
+            Side::Ask => run.is_sorted_by(|better, worse| better.price < worse.price),
+        };
+        if is_in_order {
+            return Span::since(start, pool);
+        }
+        // Of several touches of a price the last one counts: in place of quantities stands which touch it was, so that those of
+        // one price stay in order, and one number is compared instead of two.
+        for (index, level) in run.iter_mut().enumerate() {
+            level.quantity = Quantity(index as i64);
+        }
+        let key = |rank: i64, touch: Quantity| (i128::from(rank) << 64) | i128::from(touch.0);
+        match self.ladder.side() {
+            Side::Bid => run.sort_unstable_by_key(|level| key(!level.price.0, level.quantity)),
+            Side::Ask => run.sort_unstable_by_key(|level| key(level.price.0, level.quantity)),
+        }
         let mut kept = 0;
         for index in 0..run.len() {
             let price = run[index].price;
-            if kept > 0 && run[kept - 1].price == price {
+            if run.get(index + 1).is_some_and(|next| next.price == price) {
                 continue;
             }
-            let quantity = self.ladder.at(price).map_or(Quantity::ZERO, |level| level.quantity);
-            run[kept] = Level { price, quantity };
+            run[kept] = Level { price, quantity: self.journal.at(first + run[index].quantity.0 as usize).quantity };
             kept += 1;
         }
         pool.truncate(start + kept);
@@ -250,7 +261,7 @@ impl Half {
 
     fn top(&self, count: usize, pool: &mut Vec<Level>) -> Span {
         let start = pool.len();
-        pool.extend(self.ladder.top(count).map(|level| level.level()));
+        pool.extend(self.ladder.top(count));
         Span::since(start, pool)
     }
 }

@@ -34,8 +34,8 @@ pub type Contestant<'a> = (&'static str, Box<dyn FnMut() -> Duration + 'a>);
 
 /// Lets the contestants work in turn, round by round, and prints how long each takes per item and how that compares with the
 /// first one, which is ours. What else the machine does meets all of them alike, so the ratios of a round
-/// are worth more than the times: printed are their median and their middle half.
-pub fn compare(title: &str, items: u64, contestants: &mut [Contestant<'_>]) {
+/// are worth more than the times: printed are their median and their middle half. Returns the median of each in nanoseconds.
+pub fn compare(title: &str, items: u64, contestants: &mut [Contestant<'_>]) -> Vec<f64> {
     let rounds = if is_small() { 11 } else { 41 };
     let mut times = vec![Vec::with_capacity(rounds); contestants.len()];
     for round in 0..rounds {
@@ -51,6 +51,7 @@ pub fn compare(title: &str, items: u64, contestants: &mut [Contestant<'_>]) {
         let (ns, ratio) = (quartiles(mine), quartiles(&ratios));
         println!("  {name:<28} {:>10.1} x {:>6.2}   {:.2} - {:.2}", ns[1], ratio[1], ratio[0], ratio[2]);
     }
+    times.iter().map(|mine| quartiles(mine)[1]).collect()
 }
 
 fn quartiles(samples: &[f64]) -> [f64; 3] {

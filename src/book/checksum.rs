@@ -70,7 +70,7 @@ mod tests {
         let mut ladder = Ladder::new(side);
         for (price, quantity) in levels {
             let level = Level { price: Price(price * price_factor), quantity: Quantity(quantity * quantity_factor) };
-            ladder.set(level, 1);
+            ladder.set(&[level]);
         }
         ladder
     }
@@ -83,9 +83,9 @@ mod tests {
             let mut asks = ladder(Side::Ask, &ASKS, price_factor, quantity_factor);
             assert_eq!(kraken_top_ten(&bids, &asks, price_drop, quantity_drop), CRC);
             // An eleventh level does not count.
-            bids.set(Level { price: Price(price_factor), quantity: Quantity(1) }, 2);
+            bids.set(&[Level { price: Price(price_factor), quantity: Quantity(1) }]);
             assert_eq!(kraken_top_ten(&bids, &asks, price_drop, quantity_drop), CRC);
-            asks.set(Level { price: Price(294_303 * price_factor), quantity: Quantity::ZERO }, 2);
+            asks.set(&[Level { price: Price(294_303 * price_factor), quantity: Quantity::ZERO }]);
             assert_ne!(kraken_top_ten(&bids, &asks, price_drop, quantity_drop), CRC);
         }
     }

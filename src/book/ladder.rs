@@ -6,35 +6,25 @@
 
 use crate::market::{Level, Price, Quantity, Side};
 
-/// A level with the id of the update that last touched it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamped {
-    /// The price.
-    pub price: Price,
-    /// What rests there, never zero.
-    pub quantity: Quantity,
-    /// The update that set it last, also if it set the same quantity again.
-    pub changed: i64,
-}
-
-impl Stamped {
-    /// Without the stamp.
-    pub const fn level(self) -> Level {
-        Level { price: self.price, quantity: self.quantity }
-    }
-}
-
 /// One side of a book.
 #[derive(Clone, Debug)]
 pub struct Ladder {
     side: Side,
     /// Worst first, in themselves and among each other; none is empty or longer than [`BLOCK_MAX`].
-    blocks: Vec<Vec<Stamped>>,
+    blocks: Vec<Vec<Rung>>,
     /// The rank of the worst level of each block: what a search looks through before it touches a block.
     worst_ranks: Vec<i64>,
     len: usize,
     /// Blocks that became empty, for those to come.
-    spare: Vec<Vec<Stamped>>,
+    spare: Vec<Vec<Rung>>,
+}
+
+/// A level as it lies in a ladder.
+#[derive(Clone, Copy, Debug)]
+struct Rung {
+    /// [`Ladder::rank`] of its price: one order for both sides, found without asking for the side.
+    rank: i64,
+    quantity: Quantity,
 }
 
 /// Where a level is, or would have to be put.
@@ -66,49 +56,57 @@ impl Ladder {
     }
 
     /// The highest bid or the lowest ask.
-    pub fn best(&self) -> Option<&Stamped> {
-        self.blocks.last()?.last()
+    #[inline]
+    pub fn best(&self) -> Option<Level> {
+        self.blocks.last()?.last().map(|rung| self.level(*rung))
     }
 
     /// The level that is farthest from the best.
-    pub fn worst(&self) -> Option<&Stamped> {
-        self.blocks.first()?.first()
+    pub fn worst(&self) -> Option<Level> {
+        self.blocks.first()?.first().map(|rung| self.level(*rung))
     }
 
     /// All levels, the best first.
-    pub fn iter(&self) -> impl Iterator<Item = &Stamped> {
-        self.blocks.iter().rev().flat_map(|block| block.iter().rev())
+    pub fn iter(&self) -> impl Iterator<Item = Level> {
+        self.blocks.iter().rev().flat_map(|block| block.iter().rev()).map(|rung| self.level(*rung))
     }
 
     /// The best `count` levels or all there are, the best first.
-    pub fn top(&self, count: usize) -> impl Iterator<Item = &Stamped> {
+    pub fn top(&self, count: usize) -> impl Iterator<Item = Level> {
         self.iter().take(count)
     }
 
     /// The level at `price`.
-    pub fn at(&self, price: Price) -> Option<&Stamped> {
-        self.find(price).ok().map(|place| &self.blocks[place.block][place.index])
+    pub fn at(&self, price: Price) -> Option<Level> {
+        let rank = Self::rank(self.side, price);
+        let place = self.find_in(self.block_of(rank), rank).ok()?;
+        Some(self.level(self.blocks[place.block][place.index]))
     }
 
-    /// Sets what rests at a price; zero removes, and removing what is not there is fine.
-    /// Returns the level that was there before.
-    pub fn set(&mut self, level: Level, id: i64) -> Option<Stamped> {
-        let stamped = Stamped { price: level.price, quantity: level.quantity, changed: id };
-        match (self.find(level.price), level.quantity > Quantity::ZERO) {
-            (Ok(place), true) => Some(std::mem::replace(&mut self.blocks[place.block][place.index], stamped)),
-            (Ok(place), false) => Some(self.remove(place)),
-            (Err(place), true) => {
-                self.insert(place, stamped);
-                None
+    /// Sets what rests at these prices, one after the other; zero removes, and removing what is not there is fine.
+    ///
+    /// Quickest when the best comes first, as venues send them: the next one is looked for where the last one was.
+    pub fn set(&mut self, levels: &[Level]) {
+        let mut block = self.blocks.len();
+        for level in levels {
+            let rung = Rung { rank: Self::rank(self.side, level.price), quantity: level.quantity };
+            let found = self.find_near(block, rung.rank);
+            let (Ok(place) | Err(place)) = found;
+            block = place.block;
+            match (found, level.quantity > Quantity::ZERO) {
+                (Ok(place), true) => self.blocks[place.block][place.index] = rung,
+                (Ok(place), false) => drop(self.remove(place)),
+                (Err(place), true) => self.insert(place, rung),
+                (Err(_), false) => {}
             }
-            (Err(_), false) => None,
         }
     }
 
     /// Drops the worst levels beyond the best `window` ones, and shows `dropped` each of them, worst first.
-    pub fn cut(&mut self, window: usize, mut dropped: impl FnMut(Stamped)) {
+    pub fn cut(&mut self, window: usize, mut dropped: impl FnMut(Level)) {
         while self.len > window {
-            dropped(self.remove(Place { block: 0, index: 0 }));
+            let gone = self.remove(Place { block: 0, index: 0 });
+            dropped(self.level(gone));
         }
     }
 
@@ -122,44 +120,56 @@ impl Ladder {
         }
     }
 
+    /// The price that has this rank.
+    const fn price(side: Side, rank: i64) -> Price {
+        match side {
+            Side::Bid => Price(rank),
+            Side::Ask => Price(!rank),
+        }
+    }
+
+    #[inline]
+    const fn level(&self, rung: Rung) -> Level {
+        Level { price: Self::price(self.side, rung.rank), quantity: rung.quantity }
+    }
+
     /// A ladder of these levels in any order; of equal prices the last one counts.
-    pub(super) fn of(side: Side, levels: &[Level], id: i64) -> Self {
-        let mut sorted: Vec<_> =
-            levels.iter().map(|level| Stamped { price: level.price, quantity: level.quantity, changed: id }).collect();
+    pub(super) fn of(side: Side, levels: &[Level]) -> Self {
+        let rung = |level: &Level| Rung { rank: Self::rank(side, level.price), quantity: level.quantity };
+        let mut sorted: Vec<_> = levels.iter().map(rung).collect();
         // Venues send the best first; reversed, the stable sort has nothing left to do.
         sorted.reverse();
-        sorted.sort_by_key(|level| Self::rank(side, level.price));
+        sorted.sort_by_key(|rung| rung.rank);
         // Being reversed, the last of equal prices now comes first, and that one is kept.
-        sorted.dedup_by_key(|level| level.price);
-        sorted.retain(|level| level.quantity > Quantity::ZERO);
+        sorted.dedup_by_key(|rung| rung.rank);
+        sorted.retain(|rung| rung.quantity > Quantity::ZERO);
         let mut ladder = Self::new(side);
         ladder.fill(&sorted);
         ladder
     }
 
-    /// Becomes `fresh`, keeping the stamps of levels that are equal, and tells `touched` every price that differs.
-    pub(super) fn become_like(&mut self, fresh: &Self, id: i64, mut touched: impl FnMut(Price)) {
-        let mut merged = Vec::with_capacity(fresh.len());
-        let mut olds = self.blocks.iter().flatten().copied().peekable();
-        for new in fresh.blocks.iter().flatten() {
-            let rank = Self::rank(self.side, new.price);
-            while let Some(gone) = olds.next_if(|old| Self::rank(self.side, old.price) < rank) {
-                touched(gone.price);
+    /// Becomes `fresh`, and tells `touched` of every price that differs what rests there from now on.
+    pub(super) fn become_like(&mut self, fresh: &Self, mut touched: impl FnMut(Level)) {
+        let side = self.side;
+        let mut tell = |rank, quantity| touched(Level { price: Self::price(side, rank), quantity });
+        let mut olds = self.blocks.iter().flatten().peekable();
+        let news = fresh.blocks.iter().flatten();
+        for new in news.clone() {
+            while let Some(gone) = olds.next_if(|old| old.rank < new.rank) {
+                tell(gone.rank, Quantity::ZERO);
             }
-            let old = olds.next_if(|old| old.price == new.price);
-            if let Some(same) = old.filter(|old| old.quantity == new.quantity) {
-                merged.push(same);
-            } else {
-                touched(new.price);
-                merged.push(Stamped { changed: id, ..*new });
+            let old = olds.next_if(|old| old.rank == new.rank);
+            if old.is_none_or(|old| old.quantity != new.quantity) {
+                tell(new.rank, new.quantity);
             }
         }
-        olds.for_each(|gone| touched(gone.price));
-        self.fill(&merged);
+        olds.for_each(|gone| tell(gone.rank, Quantity::ZERO));
+        let sorted: Vec<_> = news.copied().collect();
+        self.fill(&sorted);
     }
 
     /// Replaces all levels by `sorted`, worst first. Blocks are left half empty, with room on both sides of a split.
-    fn fill(&mut self, sorted: &[Stamped]) {
+    fn fill(&mut self, sorted: &[Rung]) {
         self.len = sorted.len();
         self.spare.clear();
         self.blocks.clear();
@@ -169,23 +179,36 @@ impl Ladder {
             self.blocks.push(block);
         }
         self.worst_ranks.clear();
-        self.worst_ranks.extend(self.blocks.iter().map(|block| Self::rank(self.side, block[0].price)));
+        self.worst_ranks.extend(self.blocks.iter().map(|block| block[0].rank));
     }
 
-    fn find(&self, price: Price) -> Result<Place, Place> {
-        let rank = Self::rank(self.side, price);
-        // The last block that begins at or below the rank, or the first one for a new worst level.
-        let block = self.worst_ranks.partition_point(|worst| *worst <= rank).saturating_sub(1);
+    /// Where a level is that is likely in `block`, or in the next worse one.
+    #[inline]
+    fn find_near(&self, block: usize, rank: i64) -> Result<Place, Place> {
+        let begins = |block: usize| self.worst_ranks.get(block).is_none_or(|worst| *worst <= rank);
+        let is_in = |block: usize| begins(block) && self.worst_ranks.get(block + 1).is_none_or(|next| rank < *next);
+        let near = [Some(block), block.checked_sub(1)].into_iter().flatten().find(|block| is_in(*block));
+        self.find_in(near.filter(|near| *near < self.blocks.len()).unwrap_or_else(|| self.block_of(rank)), rank)
+    }
+
+    /// The last block that begins at or below the rank, or the first one for a new worst level.
+    #[inline]
+    fn block_of(&self, rank: i64) -> usize {
+        self.worst_ranks.partition_point(|worst| *worst <= rank).saturating_sub(1)
+    }
+
+    #[inline]
+    fn find_in(&self, block: usize, rank: i64) -> Result<Place, Place> {
         let Some(levels) = self.blocks.get(block) else {
             return Err(Place { block: 0, index: 0 });
         };
-        match levels.binary_search_by_key(&rank, |level| Self::rank(self.side, level.price)) {
+        match levels.binary_search_by_key(&rank, |rung| rung.rank) {
             Ok(index) => Ok(Place { block, index }),
             Err(index) => Err(Place { block, index }),
         }
     }
 
-    fn insert(&mut self, place: Place, level: Stamped) {
+    fn insert(&mut self, place: Place, rung: Rung) {
         let Place { mut block, mut index } = place;
         self.len += 1;
         if self.blocks.is_empty() {
@@ -199,11 +222,11 @@ impl Ladder {
                 block += 1;
             }
         }
-        self.blocks[block].insert(index, level);
+        self.blocks[block].insert(index, rung);
         self.note_worst(block);
     }
 
-    fn remove(&mut self, place: Place) -> Stamped {
+    fn remove(&mut self, place: Place) -> Rung {
         let Place { block, index } = place;
         self.len -= 1;
         let removed = self.blocks[block].remove(index);
@@ -244,12 +267,12 @@ impl Ladder {
         }
     }
 
-    fn empty_block(&mut self) -> Vec<Stamped> {
+    fn empty_block(&mut self) -> Vec<Rung> {
         self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK_MAX))
     }
 
     fn note_worst(&mut self, block: usize) {
-        self.worst_ranks[block] = Self::rank(self.side, self.blocks[block][0].price);
+        self.worst_ranks[block] = self.blocks[block][0].rank;
     }
 
     /// What every method relies on.
@@ -257,15 +280,15 @@ impl Ladder {
     pub(super) fn assert_sound(&self) {
         assert!(self.blocks.iter().all(|block| (1..=BLOCK_MAX).contains(&block.len())));
         assert_eq!(self.blocks.iter().map(Vec::len).sum::<usize>(), self.len);
-        let worst = self.blocks.iter().map(|block| Self::rank(self.side, block[0].price));
+        let worst = self.blocks.iter().map(|block| block[0].rank);
         assert!(worst.eq(self.worst_ranks.iter().copied()));
-        assert!(self.blocks.iter().flatten().is_sorted_by_key(|level| Self::rank(self.side, level.price)));
-        assert!(self.blocks.iter().flatten().all(|level| level.quantity > Quantity::ZERO));
+        assert!(self.blocks.iter().flatten().is_sorted_by_key(|rung| rung.rank));
+        assert!(self.blocks.iter().flatten().all(|rung| rung.quantity > Quantity::ZERO));
         assert!(self.spare.iter().all(Vec::is_empty) && self.spare.len() <= SPARE_MAX);
     }
 }
 
-/// Levels in a block at most: 1.5 KiB.
+/// Levels in a block at most: 1 KiB.
 const BLOCK_MAX: usize = 64;
 /// Blocks kept for reuse.
 const SPARE_MAX: usize = 8;

@@ -129,7 +129,41 @@ fn plain(text: &[u8], decimals: u8) -> Option<i64> {
 /// Eight ASCII digits at the head of `text` as a number, all at once.
 #[inline]
 pub(super) fn eight_digits(text: &[u8]) -> Option<u64> {
+    eight_digits_of(u64::from_le_bytes(*text.first_chunk()?))
+}
+
+/// One to seven ASCII digits at the head of `text` in front of a point, as a number, and how many.
+#[inline]
+pub(super) fn digits_before_point(text: &[u8]) -> Option<(u64, usize)> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
     let chunk = u64::from_le_bytes(*text.first_chunk()?);
+    // The lowest byte that is a point becomes the lowest one with its highest bit set; those above may be wrong.
+    let points = chunk ^ (ONES * u64::from(b'.'));
+    let found = points.wrapping_sub(ONES) & !points & (ONES << 7);
+    let length = found.trailing_zeros() / 8;
+    if !(1..8).contains(&length) {
+        return None;
+    }
+    // Moved up to the end, with zeros in front.
+    let aligned = (chunk << (64 - 8 * length)) | ((ONES * u64::from(b'0')) >> (8 * length));
+    Some((eight_digits_of(aligned)?, length as usize))
+}
+
+/// [`digits_before_point`] of up to ten digits, the most that cannot overflow once eight decimals follow.
+pub(super) fn many_digits_before_point(text: &[u8]) -> Option<(u64, usize)> {
+    let mut value = 0;
+    for (index, byte) in text.iter().enumerate().take(11) {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + u64::from(byte - b'0'),
+            b'.' if index > 0 => return Some((value, index)),
+            _ => return None,
+        }
+    }
+    None
+}
+
+#[inline]
+fn eight_digits_of(chunk: u64) -> Option<u64> {
     let high = chunk & 0xf0f0_f0f0_f0f0_f0f0;
     let carried = chunk.wrapping_add(0x0606_0606_0606_0606) & 0xf0f0_f0f0_f0f0_f0f0;
     if high != 0x3030_3030_3030_3030 || carried != 0x3030_3030_3030_3030 {
@@ -302,6 +336,25 @@ mod tests {
                 text[at] = byte;
                 assert_eq!(eight_digits(&text), None, "{text:?}");
             }
+        }
+    }
+
+    #[test]
+    fn digits_end_at_the_point() {
+        for (text, expected) in [
+            ("1.234567890", Some((1, 1))),
+            ("61837.630", Some((61_837, 5))),
+            ("0000007.", Some((7, 7))),
+            ("9999999.1", Some((9_999_999, 7))),
+            (".12345678", None),
+            ("12345678.", None),
+            ("12x.45678", None),
+            ("1/.45678", None),
+            ("12345.6", None),
+            ("1.2.3456", Some((1, 1))),
+            ("1./...../", Some((1, 1))),
+        ] {
+            assert_eq!(digits_before_point(text.as_bytes()), expected, "{text}");
         }
     }
 

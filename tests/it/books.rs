@@ -101,7 +101,7 @@ fn text(bid: Level, ask: Level) -> BestText {
     (bid.price.0.into(), quantity(bid), ask.price.0.into(), quantity(ask))
 }
 
-fn side<'a>(levels: impl Iterator<Item = &'a tickcast::book::Stamped>) -> client::Side {
+fn side(levels: impl Iterator<Item = Level>) -> client::Side {
     let text = |quantity: i64| format!("{}.{:08}", quantity / 100_000_000, quantity % 100_000_000);
     levels.map(|level| (level.price.0.into(), text(level.quantity.0))).collect()
 }

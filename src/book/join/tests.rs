@@ -60,7 +60,7 @@ impl Desk {
     }
 
     fn assert_right(&self) {
-        let mut bids: Vec<_> = self.book.bids().iter().map(|level| level.level()).collect();
+        let mut bids: Vec<_> = self.book.bids().iter().collect();
         bids.reverse();
         assert_eq!(bids, bids_at(self.book.last_id()), "the book at {}", self.book.last_id());
     }

@@ -171,7 +171,7 @@ fn levels(scanner: &mut Scanner<'_>, decimals: Decimals, pool: &mut Vec<Level>) 
 }
 
 #[inline]
-fn literal(scanner: &mut Scanner<'_>, text: &[u8]) -> Option<()> {
+fn literal<const LENGTH: usize>(scanner: &mut Scanner<'_>, text: &[u8; LENGTH]) -> Option<()> {
     scanner.literal(text).then_some(())
 }
 

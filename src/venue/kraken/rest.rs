@@ -178,7 +178,7 @@ impl<'s, 'a> Row<'s, 'a> {
 }
 
 /// Passes `text`, and white space before it.
-fn literal(scanner: &mut Scanner<'_>, text: &[u8]) -> Result<(), Refusal> {
+fn literal<const LENGTH: usize>(scanner: &mut Scanner<'_>, text: &[u8; LENGTH]) -> Result<(), Refusal> {
     scanner.peek();
     if scanner.literal(text) { Ok(()) } else { Err(Refusal::Malformed) }
 }
