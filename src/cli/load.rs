@@ -1,0 +1,181 @@
+//! `tickcast load`.
+
+mod child;
+mod options;
+
+use std::{
+    fs::{self, File},
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::{Failure, Settings};
+use crate::{
+    app,
+    load::{self, LoadError, Plan, Report, Stage, Storm, Target, TargetError},
+};
+
+use child::Child;
+
+/// Options of `tickcast load`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The server, ws://host:port, any that is compatible with Binance. Without: one of its own, started for this run
+    /// with the settings given (--config, --set).
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+    /// Connections, 1 to 1000000; each is a descriptor.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = options::clients)]
+    clients: usize,
+    /// Streams to choose from, parted by commas; default: trade, aggTrade, bookTicker and depth@100ms of all symbols.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = options::stream)]
+    streams: Vec<String>,
+    /// How many of them each client takes, 1 to 1024; more than there are means all.
+    #[arg(long, value_name = "K", default_value_t = 10, value_parser = options::per_client)]
+    per_client: usize,
+    /// Time between the last connection and the measurement: 500ms, 2s, 1m; up to 1h.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = options::pause)]
+    warm_up: Duration,
+    /// Length of the measurement, from 100ms to 24h.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = options::duration)]
+    duration: Duration,
+    /// So many of the clients do not read during the measurement.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    slow: usize,
+    /// So many others are cut and come again at once, every so often: 200/5s.
+    #[arg(long, value_name = "N/TIME", value_parser = options::storm)]
+    storm: Option<Storm>,
+    /// Threads of clients, 1 to 64; one serves some hundred thousand messages per second.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = options::threads)]
+    threads: usize,
+    /// host:port of the server's door for operators: its count of deliveries is compared.
+    #[arg(long, value_name = "ADDRESS", requires = "url")]
+    ops: Option<String>,
+    /// The server's process: its CPU time and memory are measured.
+    #[arg(long, value_name = "PID", requires = "url")]
+    pid: Option<u32>,
+    /// Write the report as a page for a browser as well (one file, nothing from elsewhere).
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// Print the report as JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tickcast load                                              this machine: a server of its own, 1000 clients
+  tickcast load --set exchange.rate=3000 --set server.shards=2 --clients 5000 --report load.html
+  tickcast load ws://127.0.0.1:9443 --ops 127.0.0.1:9464 --pid $(pidof tickcast) --storm 500/5s --slow 10";
+
+pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
+    let cannot_write =
+        |path: &Path, error| Failure::new(Failure::CANNOT_CREATE, format_args!("--report {}: {error}", path.display()));
+    if let Some(path) = &arguments.report {
+        // Told now rather than after the measurement.
+        File::options().create(true).append(true).open(path).map_err(|error| cannot_write(path, error))?;
+    }
+    let child = match arguments.url {
+        Some(_) => None,
+        None => Some(Child::start(settings)?),
+    };
+    let report = measure(plan(arguments, child.as_ref())?)?;
+    drop(child);
+    if let Some(path) = &arguments.report {
+        fs::write(path, report.html()).map_err(|error| cannot_write(path, error))?;
+    }
+    if arguments.json {
+        println!("{}", report.json());
+    } else {
+        print!("\n{}\n", report.text(columns()));
+    }
+    if let Some(path) = &arguments.report {
+        eprintln!("The report is in {}.", path.display());
+    }
+    Ok(())
+}
+
+fn plan(arguments: &Arguments, child: Option<&Child>) -> Result<Plan, Failure> {
+    let url = child.map(|child| &child.public).or(arguments.url.as_ref()).expect("one of the two is there");
+    let target = Target::parse(url).map_err(LoadError::from)?;
+    let streams = match &arguments.streams[..] {
+        [] => target.streams().map_err(LoadError::from)?,
+        named => named.to_vec(),
+    };
+    Ok(Plan {
+        target,
+        streams,
+        clients: arguments.clients,
+        per_client: arguments.per_client,
+        warm_up: arguments.warm_up,
+        duration: arguments.duration,
+        slow: arguments.slow,
+        storm: arguments.storm,
+        threads: arguments.threads,
+        ops: child.map(|child| child.ops.clone()).or_else(|| arguments.ops.clone()),
+        pid: child.map(Child::pid).or(arguments.pid),
+        is_own: child.is_some(),
+    })
+}
+
+/// Runs the plan, shows how far it is, and ends it with Ctrl-C.
+fn measure(plan: Plan) -> Result<Report, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let progress = ProgressBar::new_spinner();
+    progress.enable_steady_tick(Duration::from_millis(250));
+    let shown = progress.clone();
+    let running = thread::Builder::new().name("crew".to_owned());
+    let running = running.spawn(move || {
+        let told = |stage| shown.set_message(words(&plan, stage));
+        load::run(&plan, &stopped, told)
+    });
+    let running = running.map_err(|error| Failure::new(Failure::DEFECT, error))?;
+    app::wait_for_signal_while(LOOK_EVERY, || !running.is_finished());
+    stop.store(true, Ordering::Relaxed);
+    let report = running.join().map_err(|_| Failure::new(Failure::DEFECT, "the crew ended with a defect"))?;
+    progress.finish_and_clear();
+    Ok(report?)
+}
+
+/// How soon the end is noticed.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+fn words(plan: &Plan, stage: Stage) -> String {
+    match stage {
+        Stage::Connecting(open) => format!("{open} of {} clients are in", plan.clients),
+        Stage::WarmingUp => format!("warming up for {:?}", plan.warm_up),
+        Stage::Measuring(over) => format!("measuring, {} of {:?}", over.as_secs(), plan.duration),
+        Stage::Settling => "slow readers read on, those who were cut come back".to_owned(),
+    }
+}
+
+/// Of the terminal; of a page, where there is none.
+fn columns() -> usize {
+    let size = std::io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(std::io::stdout()));
+    size.and_then(Result::ok).map_or(COLUMNS, |size| size.ws_col.into())
+}
+
+const COLUMNS: usize = 100;
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        let code = match &error {
+            LoadError::Plan(_) | LoadError::Target(TargetError::Url { .. }) => Self::USAGE,
+            LoadError::Target(_) | LoadError::NobodyGotIn { .. } => Self::UNAVAILABLE,
+            LoadError::System { .. } => Self::DEFECT,
+            LoadError::Interrupted => Self::INTERRUPTED,
+        };
+        Self::new(code, error)
+    }
+}

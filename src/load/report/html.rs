@@ -1,0 +1,3 @@
+pub(super) fn page(report: &super::Report) -> String {
+    report.text(100)
+}
