@@ -24,7 +24,7 @@ use thiserror::Error;
 pub use crew::run;
 pub use histogram::Histogram;
 pub use report::Report;
-pub use target::{Target, TargetError, is_ready};
+pub use target::{Target, TargetError, history_pending, is_ready};
 
 /// What is to be done. [`Plan::check`] says whether it can be.
 #[derive(Clone, Debug)]

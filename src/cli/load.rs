@@ -30,53 +30,52 @@ use child::Child;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// The server, ws://host:port, any that is compatible with Binance. Without: one of its own, started for this run
-    /// with the settings given (--config, --set).
+    /// The server: ws://host:port, compatible with Binance. Default: one of its own, with --config and --set.
     #[arg(value_name = "URL")]
     url: Option<String>,
-    /// Connections, 1 to 1000000; each is a descriptor.
+    /// Connections, 1 to 1000000.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = options::clients)]
     clients: usize,
-    /// Streams to choose from, parted by commas; default: trade, aggTrade, bookTicker and depth@100ms of all symbols.
+    /// Streams to choose from, with commas. Default: the real-time ones of all symbols.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = options::stream)]
     streams: Vec<String>,
-    /// How many of them each client takes, 1 to 1024; more than there are means all.
+    /// How many of them each client takes, 1 to 1024.
     #[arg(long, value_name = "K", default_value_t = 10, value_parser = options::per_client)]
     per_client: usize,
-    /// Time between the last connection and the measurement: 500ms, 2s, 1m; up to 1h.
+    /// From the last connection to the measurement, 0s to 1h.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = options::pause)]
     warm_up: Duration,
-    /// Length of the measurement, from 100ms to 24h.
+    /// Length of the measurement, 100ms to 24h.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = options::duration)]
     duration: Duration,
-    /// So many of the clients do not read during the measurement.
+    /// Clients that do not read during the measurement.
     #[arg(long, value_name = "N", default_value_t = 0)]
     slow: usize,
-    /// So many others are cut and come again at once, every so often: 200/5s.
+    /// Clients that are cut and come again at once, every so often: 200/5s.
     #[arg(long, value_name = "N/TIME", value_parser = options::storm)]
     storm: Option<Storm>,
-    /// Threads of clients, 1 to 64; one serves some hundred thousand messages per second.
+    /// Threads of clients, 1 to 64: more, if the report says that one was full.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = options::threads)]
     threads: usize,
-    /// host:port of the server's door for operators: its count of deliveries is compared.
+    /// The server's door for operators, host:port: compare its counts.
     #[arg(long, value_name = "ADDRESS", requires = "url")]
     ops: Option<String>,
-    /// The server's process: its CPU time and memory are measured.
+    /// The server's process: measure its CPU time and memory.
     #[arg(long, value_name = "PID", requires = "url")]
     pid: Option<u32>,
-    /// Write the report as a page for a browser as well (one file, nothing from elsewhere).
-    #[arg(long, value_name = "FILE.html")]
+    /// Write the report as one HTML file as well.
+    #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Print the report as JSON instead of text.
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }
 
 const EXAMPLES: &str = "\
-Examples:
-  tickcast load                                              this machine: a server of its own, 1000 clients
-  tickcast load --set exchange.rate=3000 --set server.shards=2 --clients 5000 --report load.html
-  tickcast load ws://127.0.0.1:9443 --ops 127.0.0.1:9464 --pid $(pidof tickcast) --storm 500/5s --slow 10";
+Times are numbers with ms, s, m or h. Real-time streams are trade, aggTrade, bookTicker and depth@100ms.
+  tickcast load                                       this machine, with a server of its own
+  tickcast load --clients 5000 --set exchange.rate=3000 --report load.html
+  tickcast load ws://127.0.0.1:9443 --ops 127.0.0.1:9464 --pid PID --slow 10 --storm 200/5s";
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
     let cannot_write =

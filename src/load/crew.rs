@@ -19,7 +19,8 @@ use super::{
     generator::{CALLED, Generator, Order, Outcome, Parts, Said},
     process::{Machine, Usage},
     report::{Facts, Report},
-    room, target,
+    room,
+    target::{self, Counts},
 };
 use crate::{clock, market::Nanos};
 
@@ -39,9 +40,12 @@ const MARK_MAX: Duration = Duration::from_secs(60);
 pub fn run(plan: &Plan, stop: &AtomicBool, mut tell: impl FnMut(Stage)) -> Result<Report, LoadError> {
     plan.check()?;
     if let Some(ops) = &plan.ops {
-        target::deliveries(ops)?;
+        target::counts(ops)?;
     }
     let idle = plan.pid.and_then(Usage::of);
+    if let (Some(pid), None) = (plan.pid, &idle) {
+        return Err(LoadError::Plan(format!("--pid {pid}: there is no such process here, or no /proc to ask")));
+    }
     let crew = Crew::start(plan, stop)?;
     let began = clock::now();
     crew.until_all_in(&mut tell)?;
@@ -51,8 +55,9 @@ pub fn run(plan: &Plan, stop: &AtomicBool, mut tell: impl FnMut(Stage)) -> Resul
         let reason = failed.max_by_key(|(_, count)| *count).map_or("no reason".to_owned(), |(reason, _)| reason);
         return Err(LoadError::NobodyGotIn { clients: plan.clients, address: plan.target.host.clone(), reason });
     }
-    crew.wait(plan.warm_up, |_| tell(Stage::WarmingUp))?;
+    // Taken at once: what the server's memory grows by later is not the connections'.
     let connected = plan.pid.and_then(Usage::of);
+    crew.wait(plan.warm_up, |_| tell(Stage::WarmingUp))?;
 
     let begin = crew.mark(Order::Begin, plan)?;
     crew.wait(plan.duration, |over| tell(Stage::Measuring(over)))?;
@@ -72,7 +77,7 @@ pub(super) struct Mark {
     /// What came while the server was asked for its count: so uncertain is the comparison.
     pub edge: u64,
     /// What the server has counted; an error once it was asked and did not say.
-    pub counted: Option<Result<u64, String>>,
+    pub counted: Option<Result<Counts, String>>,
     pub server: Option<Usage>,
     pub own: Option<Usage>,
     pub machine: Option<Machine>,
@@ -166,7 +171,7 @@ impl<'a> Crew<'a> {
         let (server, own) = (plan.pid.and_then(Usage::of), Usage::of(std::process::id()));
         let (at, machine) = (clock::now(), Machine::now());
         let tallies = self.tallies(order)?;
-        let counted = plan.ops.as_deref().map(|ops| target::deliveries(ops).map_err(|error| error.to_string()));
+        let counted = plan.ops.as_deref().map(|ops| target::counts(ops).map_err(|error| error.to_string()));
         let after = if counted.is_some() { self.tallies(Order::Mark)? } else { tallies };
         let edge = total(after).since(total(tallies)).deliveries;
         Ok(Mark { at, tallies, edge, counted, server, own, machine })

@@ -127,6 +127,8 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Whoever has not got in by then has failed.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
+/// What the kernel keeps for a slow reader, at most.
+const SLOW_BUFFER_BYTES: usize = 4 << 10;
 /// Bytes kept for a client's next incomplete frame.
 const KEPT_BYTES: usize = 4 << 10;
 
@@ -308,7 +310,9 @@ impl Generator {
         client.stage = Stage::Connecting;
         self.in_flight += 1;
         let source = client.source.map(|address| SocketAddr::new(address, 0));
-        let wire = call(self.parts.address, source).and_then(|mut wire| {
+        // What a slow reader leaves unread has to burden the server, not our kernel.
+        let buffer_bytes = (client.role == Role::Slow).then_some(SLOW_BUFFER_BYTES);
+        let wire = call(self.parts.address, source, buffer_bytes).and_then(|mut wire| {
             self.poll.registry().register(&mut wire, Token(index), Interest::READABLE | Interest::WRITABLE)?;
             Ok(wire)
         });
@@ -501,10 +505,13 @@ fn slow_and_open(clients: &[Client]) -> impl Iterator<Item = usize> {
 }
 
 /// Begins a connection.
-fn call(address: SocketAddr, source: Option<SocketAddr>) -> io::Result<TcpStream> {
+fn call(address: SocketAddr, source: Option<SocketAddr>, buffer_bytes: Option<usize>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
+    if let Some(bytes) = buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
     if let Some(source) = source {
         socket.bind(&source.into())?;
     }
@@ -549,7 +556,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let source = "127.0.0.2:0".parse().expect("an address");
-        let Ok(_wire) = call(address, Some(source)) else {
+        let Ok(_wire) = call(address, Some(source), None) else {
             // Systems other than Linux have to be told of a second loopback address first.
             assert!(cfg!(not(target_os = "linux")));
             return;

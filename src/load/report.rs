@@ -62,6 +62,8 @@ pub struct Report {
     pub other_messages: u64,
     /// The busiest thread of clients: the share of time that it was on a core; `None` where it is not known.
     pub generator_busy: Option<f64>,
+    /// Cores that all its threads took together; `None` where it is not known.
+    pub generator_cores: Option<f64>,
     /// What to make of it, in sentences; the first one says whether the generator was the bottleneck.
     pub verdict: Vec<String>,
 }
@@ -103,6 +105,8 @@ pub struct Counted {
     pub edge: u64,
     /// Ours by the server's; `None` with slow readers, whose part the server does not count apart.
     pub ratio: Option<f64>,
+    /// Frames that waited for slow readers and gave way to newer ones.
+    pub conflated: Option<u64>,
     /// Why it could not be read.
     pub trouble: Option<String>,
 }
@@ -237,10 +241,9 @@ impl Report {
         let all = merge(outcomes);
         let [steady, slow_latency, storm_latency] = &all.latency;
         let cores_busy = end.machine.zip(begin.machine).map(|(end, begin)| round(end.busy_since(begin), 3));
-        let generator_busy = end.own.as_ref().zip(begin.own.as_ref()).map(|(end, begin)| {
+        let generator: Option<Vec<f64>> = end.own.as_ref().zip(begin.own.as_ref()).map(|(end, begin)| {
             let threads = end.since(begin).into_iter().filter(|(name, _)| name.starts_with(THREAD_NAME));
-            let busiest = threads.map(|(_, time)| time).max().unwrap_or_default();
-            round(busiest.as_secs_f64() / seconds, 3)
+            threads.map(|(_, time)| time.as_secs_f64() / seconds).collect()
         });
         let connections = connections(&all.first, connecting);
         let server = idle.zip(connected).zip(begin.server.as_ref().zip(end.server.as_ref())).map(
@@ -304,7 +307,8 @@ impl Report {
             }),
             lost: lost.0,
             other_messages: came.others,
-            generator_busy,
+            generator_busy: generator.as_ref().map(|all| round(all.iter().copied().fold(0.0, f64::max), 3)),
+            generator_cores: generator.as_ref().map(|all| round(all.iter().sum(), 3)),
             verdict: Vec::new(),
         };
         report.verdict = report.judge();
@@ -336,12 +340,19 @@ impl Report {
                  latency is partly its own; give it more --threads, or a machine of its own.",
                 percent(busy)
             ),
-            Some(busy) if self.cores_busy.is_some_and(|cores| cores >= BUSY) => format!(
-                "The machine was full: all {} cores together were busy, the generator's busiest thread {} of the time. \
-                 Server and generator took each other's time; latency suffers from that.",
-                self.cores,
-                percent(busy)
-            ),
+            Some(busy) if self.cores_busy.is_some_and(|cores| cores >= BUSY) => {
+                let server = self.server.as_ref().map(|server| server.cpu_s / self.measured_s);
+                let of_both = server.map_or(String::new(), |server| {
+                    let others = (self.cores as f64 - server - self.generator_cores.unwrap_or(0.0)).max(0.0);
+                    format!(" The server had {server:.2} of them, other programs about {others:.2}.")
+                });
+                format!(
+                    "The machine was full: its {} cores were busy all the time, the generator's busiest thread {} of \
+                     it.{of_both} Rates may be lower bounds, and latency holds the wait for a core.",
+                    self.cores,
+                    percent(busy)
+                )
+            }
             Some(busy) => format!(
                 "The generator was not the bottleneck: its busiest thread was on a core {} of the time.",
                 percent(busy)
@@ -396,15 +407,17 @@ fn add_all(all: &mut Reasons, one: &Reasons) {
 }
 
 fn counted(plan: &Plan, begin: &Mark, end: &Mark, came: u64) -> Option<Counted> {
-    let both = begin
-        .counted
-        .as_ref()?
-        .as_ref()
-        .and_then(|begin| Ok((*begin, *end.counted.as_ref().unwrap_or(&Ok(0)).as_ref()?)));
-    let deliveries = both.as_ref().ok().map(|(begin, end)| end.saturating_sub(*begin));
-    let ratio =
-        deliveries.filter(|&count| plan.slow == 0 && count > 0).map(|count| round(came as f64 / count as f64, 5));
-    Some(Counted { deliveries, edge: begin.edge + end.edge, ratio, trouble: both.err().cloned() })
+    let (before, after) = (begin.counted.as_ref()?, end.counted.as_ref()?);
+    let both = before.as_ref().and_then(|before| Ok((before, after.as_ref()?)));
+    let deliveries = both.as_ref().ok().map(|(before, after)| after.deliveries.saturating_sub(before.deliveries));
+    let comparable = deliveries.filter(|&count| plan.slow == 0 && count > 0);
+    Some(Counted {
+        deliveries,
+        edge: begin.edge + end.edge,
+        ratio: comparable.map(|count| round(came as f64 / count as f64, 5)),
+        conflated: both.as_ref().ok().map(|(before, after)| after.conflated.saturating_sub(before.conflated)),
+        trouble: both.err().cloned(),
+    })
 }
 
 fn server(idle: &Usage, connected: &Usage, begin: &Usage, end: &Usage, came: u64, opened: u64) -> Server {

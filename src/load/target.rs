@@ -118,22 +118,37 @@ struct Symbol {
     status: String,
 }
 
-/// How many deliveries the server at this door for operators has counted.
-///
-/// # Errors
-/// If it does not answer, or counts none (it is no Tickcast).
-pub(super) fn deliveries(ops: &str) -> Result<u64, TargetError> {
-    let url = format!("http://{ops}/metrics");
-    let text = get(ops, resolve(ops)?, "/metrics")?;
-    sum(&text, "tickcast_shard_deliveries_total").ok_or_else(|| TargetError::Foreign {
-        url,
-        reason: "tickcast_shard_deliveries_total is not among the metrics; --ops is for a Tickcast server".to_owned(),
-    })
+/// What a Tickcast server has counted so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub deliveries: u64,
+    pub conflated: u64,
 }
 
-/// Whether the server is ready to serve all it is configured for.
+/// The counts of the server at this door for operators.
+///
+/// # Errors
+/// If it does not answer, or counts nothing (it is no Tickcast).
+pub(super) fn counts(ops: &str) -> Result<Counts, TargetError> {
+    let text = get(ops, resolve(ops)?, "/metrics")?;
+    let of = |name: &str| {
+        sum(&text, name).ok_or_else(|| TargetError::Foreign {
+            url: format!("http://{ops}/metrics"),
+            reason: format!("{name} is not among the metrics; --ops is for a Tickcast server"),
+        })
+    };
+    Ok(Counts { deliveries: of("tickcast_shard_deliveries_total")?, conflated: of("tickcast_shard_conflated_total")? })
+}
+
+/// Whether the server at this door for operators is ready to serve all it is configured for.
 pub fn is_ready(ops: &str) -> bool {
     resolve(ops).is_ok_and(|address| get(ops, address, "/readyz").is_ok())
+}
+
+/// How many answers with history it still waits for; `None` if it does not say.
+pub fn history_pending(ops: &str) -> Option<u64> {
+    let text = get(ops, resolve(ops).ok()?, "/metrics").ok()?;
+    sum(&text, "tickcast_engine_history_pending")
 }
 
 fn resolve(host: &str) -> Result<SocketAddr, TargetError> {

@@ -30,6 +30,9 @@ const ITS_OWN: [&str; 4] = ["server.listen=127.0.0.1:0", "ops.listen=127.0.0.1:0
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// After so many looks without more history, none will come soon.
+const QUIET_LOOKS: u32 = 10;
+
 /// Last lines of it that are shown if it does not come up.
 const LINES_SHOWN: usize = 10;
 
@@ -83,11 +86,19 @@ impl Child {
         self.process.id()
     }
 
-    /// Books are joined before clients come: what is measured is the steady state.
+    /// Books are joined, and the first history is there, before clients come: what is measured is the steady state. All of
+    /// the history takes minutes, because venues limit how much may be asked for in one; what comes with each is little.
     fn wait_until_ready(&self) -> Result<(), Failure> {
+        let mut quiet = 0;
+        let mut pending = None;
         for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
             if load::is_ready(&self.ops) {
-                return Ok(());
+                let now = load::history_pending(&self.ops);
+                quiet = if now == pending { quiet + 1 } else { 0 };
+                pending = now;
+                if quiet == QUIET_LOOKS {
+                    return Ok(());
+                }
             }
             thread::sleep(LOOK_EVERY);
         }

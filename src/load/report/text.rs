@@ -49,7 +49,7 @@ struct Page {
 const WIDTH_MIN: usize = 60;
 const WIDTH_MAX: usize = 120;
 /// Columns of what a line is about.
-const LABEL: usize = 13;
+const LABEL: usize = 15;
 
 impl Page {
     fn put(&mut self, line: std::fmt::Arguments<'_>) {
@@ -136,7 +136,7 @@ impl Page {
         self.line(
             "Server memory",
             &format!(
-                " {} before, {} connected, {} at the end; {} per connection",
+                "{} before, {} connected, {} at the end; {} per connection",
                 bytes(server.memory_before_bytes as f64),
                 bytes(server.memory_connected_bytes as f64),
                 bytes(server.memory_end_bytes as f64),
@@ -184,6 +184,9 @@ impl Page {
             &format!("{} stopped, {} still open, {closed} closed", slow.readers, slow.still_open),
         );
         self.reasons("  closed", &slow.closed);
+        if let Some(conflated) = report.counted.as_ref().and_then(|counted| counted.conflated) {
+            self.line("  conflated", &format!("{} frames gave way to newer ones", grouped(conflated as f64)));
+        }
         self.line("  then read", &format!("{} events", grouped(slow.deliveries as f64)));
         if let Some(latency) = &slow.latency {
             self.line("  as old as", &row(&latency.percentiles));
