@@ -156,7 +156,7 @@ fn read_config(settings: &Settings) -> Result<Config, Failure> {
     let file = file
         .map(|path| {
             let name = path.display().to_string();
-            let text = fs::read_to_string(&path)
+            let text = fs::read_to_string(path)
                 .map_err(|error| Failure::new(Failure::NO_INPUT, format_args!("--config {name}: {error}")))?;
             Ok::<_, Failure>((name, text))
         })

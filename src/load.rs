@@ -14,6 +14,7 @@ mod payload;
 mod process;
 mod room;
 mod target;
+mod wire;
 
 pub mod report;
 

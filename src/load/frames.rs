@@ -124,6 +124,6 @@ mod tests {
     fn a_pong_is_masked_and_carries_the_pings_payload() {
         let mut out = Vec::new();
         pong(&mut out, b"1789000020000");
-        assert_eq!(out, b"\x8a\x8d\0\0\0\01789000020000");
+        assert_eq!(out, b"\x8a\x8d\x00\x00\x00\x001789000020000");
     }
 }

@@ -12,15 +12,14 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use mio::{Events, Interest, Poll, Token, net::TcpStream};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use socket2::{Domain, Protocol, Socket, Type};
+use mio::{Events, Interest, Poll, Token};
 
 use super::{
     clients::{Client, Ear, Reasons, Role, Stage, Tally},
     deck::Streams,
     frames::{self, FRAME_BYTES_MAX, Opcode},
     histogram::Histogram,
+    wire,
 };
 use crate::{clock, market::Nanos};
 
@@ -121,8 +120,6 @@ pub(super) const CALLED: Token = Token(usize::MAX);
 const EVENTS_MAX: usize = 1024;
 /// Reads of one client before the others have their turn.
 const READS_MAX: usize = 16;
-/// Longest head of a response.
-const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Longest sleep, and how often it is looked whether somebody waits in vain.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Whoever has not got in by then has failed.
@@ -131,9 +128,6 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 const SLOW_BUFFER_BYTES: usize = 4 << 10;
 /// Bytes kept for a client's next incomplete frame.
 const KEPT_BYTES: usize = 4 << 10;
-
-/// What would end or split the parameter; the rest of a name may stand in a URL as it is.
-const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'<').add(b'>').add(b'?');
 
 impl Generator {
     pub(super) fn new(parts: Parts, poll: Poll) -> Self {
@@ -312,7 +306,7 @@ impl Generator {
         let source = client.source.map(|address| SocketAddr::new(address, 0));
         // What a slow reader leaves unread has to burden the server, not our kernel.
         let buffer_bytes = (client.role == Role::Slow).then_some(SLOW_BUFFER_BYTES);
-        let wire = call(self.parts.address, source, buffer_bytes).and_then(|mut wire| {
+        let wire = wire::call(self.parts.address, source, buffer_bytes).and_then(|mut wire| {
             self.poll.registry().register(&mut wire, Token(index), Interest::READABLE | Interest::WRITABLE)?;
             Ok(wire)
         });
@@ -356,10 +350,12 @@ impl Generator {
         }
         let client = &self.parts.clients[index];
         let is_deaf = client.role == Role::Slow && client.stage == Stage::Open && !self.slow_reads;
-        if is_readable && !is_deaf && client.wire.is_some() && client.stage != Stage::Connecting {
-            if let Err(reason) = self.read(index) {
-                self.end(index, &reason);
-            }
+        let has_bytes = is_readable && client.wire.is_some() && client.stage != Stage::Connecting;
+        if has_bytes
+            && !is_deaf
+            && let Err(reason) = self.read(index)
+        {
+            self.end(index, &reason);
         }
     }
 
@@ -376,25 +372,8 @@ impl Generator {
             // Not yet: the event was about something else.
             return;
         }
-        client.unsent.extend_from_slice(b"GET ");
-        client.unsent.extend_from_slice(path.as_bytes());
-        client.unsent.extend_from_slice(b"/stream?streams=");
-        for (nth, &stream) in client.streams.iter().enumerate() {
-            if nth > 0 {
-                client.unsent.push(b'/');
-            }
-            for part in utf8_percent_encode(&streams.names[stream as usize], RESERVED) {
-                client.unsent.extend_from_slice(part.as_bytes());
-            }
-        }
-        let rest = [
-            "&timeUnit=MICROSECOND HTTP/1.1\r\nHost: ",
-            host,
-            "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ",
-            &self.key,
-            "\r\n\r\n",
-        ];
-        rest.iter().for_each(|part| client.unsent.extend_from_slice(part.as_bytes()));
+        let names = client.streams.iter().map(|&stream| &*streams.names[stream as usize]);
+        wire::request(&mut client.unsent, host, path, names, &self.key);
         client.stage = Stage::Upgrading;
         self.send(index);
     }
@@ -456,16 +435,9 @@ impl Generator {
         let mut at = 0;
         let mut read = None;
         if client.stage == Stage::Upgrading {
-            let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-                return if filled > HEAD_BYTES_MAX { Err("a response without end".to_owned()) } else { Ok(0) };
-            };
-            let status = bytes.split(|&byte| byte == b'\r').next().unwrap_or_default();
-            if !status.starts_with(b"HTTP/1.1 101") {
-                let status = String::from_utf8_lossy(&status[..status.len().min(100)]);
-                return Err(format!("the server answered {}", status.trim_start_matches("HTTP/1.1 ")));
-            }
+            let Some(end) = wire::upgraded(bytes)? else { return Ok(0) };
             client.stage = Stage::Open;
-            at = end + 4;
+            at = end;
             self.in_flight -= 1;
             self.parts.open.fetch_add(1, Ordering::Relaxed);
             let now = *read.get_or_insert_with(clock::now);
@@ -491,7 +463,7 @@ impl Generator {
                 // Nobody who is compatible breaks messages up; the first part has told what there is to know.
                 Opcode::Continuation | Opcode::Pong => {}
                 Opcode::Ping => frames::pong(&mut client.unsent, payload),
-                Opcode::Close => return Err(close_reason(payload)),
+                Opcode::Close => return Err(wire::close_reason(payload)),
             }
             at += frame.length;
         }
@@ -502,66 +474,4 @@ impl Generator {
 fn slow_and_open(clients: &[Client]) -> impl Iterator<Item = usize> {
     let slow = |client: &Client| client.role == Role::Slow && client.stage == Stage::Open;
     clients.iter().enumerate().filter(move |(_, client)| slow(client)).map(|(index, _)| index)
-}
-
-/// Begins a connection.
-fn call(address: SocketAddr, source: Option<SocketAddr>, buffer_bytes: Option<usize>) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
-    if let Some(bytes) = buffer_bytes {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    if let Some(source) = source {
-        socket.bind(&source.into())?;
-    }
-    match socket.connect(&address.into()) {
-        Ok(()) => {}
-        Err(error) if is_on_its_way(&error) => {}
-        Err(error) => return Err(error),
-    }
-    Ok(TcpStream::from_std(socket.into()))
-}
-
-fn is_on_its_way(error: &io::Error) -> bool {
-    let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
-    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(in_progress)
-}
-
-/// What a close frame says, as a reason.
-fn close_reason(payload: &[u8]) -> String {
-    match payload {
-        [high, low, text @ ..] => {
-            let code = u16::from_be_bytes([*high, *low]);
-            let text = String::from_utf8_lossy(text);
-            format!("closed with {code} {text}").trim_end().to_owned()
-        }
-        _ => "closed without a reason".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_close_frame_gives_its_reason() {
-        assert_eq!(close_reason(b"\x03\xf0Slow consumer"), "closed with 1008 Slow consumer");
-        assert_eq!(close_reason(b"\x03\xe9"), "closed with 1001");
-        assert_eq!(close_reason(b""), "closed without a reason");
-    }
-
-    #[test]
-    fn a_connection_comes_from_the_address_it_is_given() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let source = "127.0.0.2:0".parse().expect("an address");
-        let Ok(_wire) = call(address, Some(source), None) else {
-            // Systems other than Linux have to be told of a second loopback address first.
-            assert!(cfg!(not(target_os = "linux")));
-            return;
-        };
-        let (_accepted, peer) = listener.accept().expect("it comes");
-        assert_eq!(peer.ip().to_string(), "127.0.0.2");
-    }
 }

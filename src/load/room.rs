@@ -21,7 +21,7 @@ pub(super) fn check(clients: usize, server: SocketAddr) -> Result<(), LoadError>
             return Err(LoadError::Plan(format!(
                 "--clients {clients}: this process may open {descriptors} descriptors, which is room for {fit} clients; \
                  raise the limit (as root: ulimit -Hn {}) or ask for fewer",
-                clients as u64 + DESCRIPTORS_BESIDES
+                (clients as u64).saturating_add(DESCRIPTORS_BESIDES)
             )));
         }
     }
