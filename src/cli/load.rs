@@ -5,11 +5,11 @@ mod options;
 
 use std::{
     fs::{self, File},
-    io::IsTerminal,
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::{
-        Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -84,20 +84,13 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
         // Told now rather than after the measurement.
         File::options().create(true).append(true).open(path).map_err(|error| cannot_write(path, error))?;
     }
-    let child = match arguments.url {
-        Some(_) => None,
-        None => Some(Child::start(settings)?),
-    };
-    let report = measure(plan(arguments, child.as_ref())?)?;
-    drop(child);
+    let report = until_signal(|stop, progress| measure(settings, arguments, stop, progress))?;
     if let Some(path) = &arguments.report {
         fs::write(path, report.html()).map_err(|error| cannot_write(path, error))?;
     }
-    if arguments.json {
-        println!("{}", report.json());
-    } else {
-        print!("\n{}\n", report.text(columns()));
-    }
+    let shown = if arguments.json { report.json() } else { format!("\n{}", report.text(columns())) };
+    // Whoever read our output may have seen enough (`| head`).
+    let _closed = writeln!(io::stdout(), "{shown}");
     if let Some(path) = &arguments.report {
         eprintln!("The report is in {}.", path.display());
     }
@@ -127,24 +120,47 @@ fn plan(arguments: &Arguments, child: Option<&Child>) -> Result<Plan, Failure> {
     })
 }
 
-/// Runs the plan, shows how far it is, and ends it with Ctrl-C.
-fn measure(plan: Plan) -> Result<Report, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
+fn measure(
+    settings: &Settings,
+    arguments: &Arguments,
+    stop: &AtomicBool,
+    progress: &ProgressBar,
+) -> Result<Report, Failure> {
+    let child = match arguments.url {
+        Some(_) => None,
+        None => {
+            progress.set_message("starting a server for this run");
+            Some(Child::start(settings, stop)?)
+        }
+    };
+    let plan = plan(arguments, child.as_ref())?;
+    Ok(load::run(&plan, stop, |stage| progress.set_message(words(&plan, stage)))?)
+}
+
+/// Runs `work` and shows how far it is; Ctrl-C and SIGTERM tell it to stop, so that it leaves no server behind.
+fn until_signal<T: Send>(
+    work: impl FnOnce(&AtomicBool, &ProgressBar) -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
+    let stop = AtomicBool::new(false);
     let progress = ProgressBar::new_spinner();
     progress.enable_steady_tick(Duration::from_millis(250));
-    let shown = progress.clone();
-    let running = thread::Builder::new().name("crew".to_owned());
-    let running = running.spawn(move || {
-        let told = |stage| shown.set_message(words(&plan, stage));
-        load::run(&plan, &stopped, told)
+    let (listening, begin) = mpsc::sync_channel(1);
+    let done = thread::scope(|scope| {
+        let (stop, progress) = (&stop, &progress);
+        let working = scope.spawn(move || {
+            // Not before signals are listened for.
+            let _listener_is_gone = begin.recv();
+            work(stop, progress)
+        });
+        app::wait_for_signal_while(LOOK_EVERY, || {
+            let _told_already = listening.try_send(());
+            !working.is_finished()
+        });
+        stop.store(true, Ordering::Relaxed);
+        working.join()
     });
-    let running = running.map_err(|error| Failure::new(Failure::DEFECT, error))?;
-    app::wait_for_signal_while(LOOK_EVERY, || !running.is_finished());
-    stop.store(true, Ordering::Relaxed);
-    let report = running.join().map_err(|_| Failure::new(Failure::DEFECT, "the crew ended with a defect"))?;
     progress.finish_and_clear();
-    Ok(report?)
+    done.map_err(|_| Failure::new(Failure::DEFECT, "the load generator ended with a defect"))?
 }
 
 /// How soon the end is noticed.
@@ -161,7 +177,7 @@ fn words(plan: &Plan, stage: Stage) -> String {
 
 /// Of the terminal; of a page, where there is none.
 fn columns() -> usize {
-    let size = std::io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(std::io::stdout()));
+    let size = io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(io::stdout()));
     size.and_then(Result::ok).map_or(COLUMNS, |size| size.ws_col.into())
 }
 

@@ -20,7 +20,7 @@ use super::{
     process::{Machine, Usage},
     report::{Facts, Report},
     room,
-    target::{self, Counts},
+    target::{self, Counts, TargetError},
 };
 use crate::{clock, market::Nanos};
 
@@ -32,6 +32,9 @@ const TELL_EVERY: Duration = Duration::from_millis(100);
 const SETTLING: Duration = Duration::from_secs(2);
 /// Longest wait for generators to read all that is there; they never take long unless the machine stands still.
 const MARK_MAX: Duration = Duration::from_secs(60);
+/// How often, and how soon again, the server is asked for its count.
+const COUNTS_ASKED_MAX: u32 = 100;
+const COUNTS_ASKED_EVERY: Duration = Duration::from_millis(10);
 
 /// Does what `plan` says, tells how far it is, and reports. Ends early once `stop` is set.
 ///
@@ -39,14 +42,12 @@ const MARK_MAX: Duration = Duration::from_secs(60);
 /// If the plan does not fit, nobody gets in, or somebody stops it.
 pub fn run(plan: &Plan, stop: &AtomicBool, mut tell: impl FnMut(Stage)) -> Result<Report, LoadError> {
     plan.check()?;
-    if let Some(ops) = &plan.ops {
-        target::counts(ops)?;
-    }
+    let before = plan.ops.as_deref().map(target::counts).transpose()?;
     let idle = plan.pid.and_then(Usage::of);
     if let (Some(pid), None) = (plan.pid, &idle) {
         return Err(LoadError::Plan(format!("--pid {pid}: there is no such process here, or no /proc to ask")));
     }
-    let crew = Crew::start(plan, stop)?;
+    let crew = Crew::start(plan, before, stop)?;
     let began = clock::now();
     crew.until_all_in(&mut tell)?;
     let connecting = clock::now().since(began);
@@ -85,6 +86,8 @@ pub(super) struct Mark {
 
 struct Crew<'a> {
     threads: Vec<Thread>,
+    /// What the server had counted before the first connection.
+    before: Option<Counts>,
     said: Receiver<Said>,
     open: Arc<AtomicUsize>,
     stop: &'a AtomicBool,
@@ -97,7 +100,7 @@ struct Thread {
 }
 
 impl<'a> Crew<'a> {
-    fn start(plan: &Plan, stop: &'a AtomicBool) -> Result<Self, LoadError> {
+    fn start(plan: &Plan, before: Option<Counts>, stop: &'a AtomicBool) -> Result<Self, LoadError> {
         let streams = Arc::new(Streams::new(&plan.streams));
         let (say, said) = mpsc::channel();
         let open = Arc::new(AtomicUsize::new(0));
@@ -125,7 +128,7 @@ impl<'a> Crew<'a> {
             let handle = thread.spawn(|| generator.run()).map_err(system("starting a thread"))?;
             threads.push(Thread { orders, waker, handle });
         }
-        Ok(Self { threads, said, open, stop })
+        Ok(Self { threads, before, said, open, stop })
     }
 
     fn order(&self, order: Order) {
@@ -171,10 +174,25 @@ impl<'a> Crew<'a> {
         let (server, own) = (plan.pid.and_then(Usage::of), Usage::of(std::process::id()));
         let (at, machine) = (clock::now(), Machine::now());
         let tallies = self.tallies(order)?;
-        let counted = plan.ops.as_deref().map(|ops| target::counts(ops).map_err(|error| error.to_string()));
+        let counted = plan.ops.as_deref().map(|ops| self.counts(ops, total(tallies).deliveries));
+        let counted = counted.map(|counts| counts.map_err(|error| error.to_string()));
         let after = if counted.is_some() { self.tallies(Order::Mark)? } else { tallies };
         let edge = total(after).since(total(tallies)).deliveries;
         Ok(Mark { at, tallies, edge, counted, server, own, machine })
+    }
+
+    /// What the server has counted once it has counted what `came` here already: it counts a pass after it was sent.
+    fn counts(&self, ops: &str, came: u64) -> Result<Counts, TargetError> {
+        let before = self.before.map_or(0, |before| before.deliveries);
+        let mut counts = target::counts(ops)?;
+        for _ in 0..COUNTS_ASKED_MAX {
+            if counts.deliveries.saturating_sub(before) >= came {
+                break;
+            }
+            thread::sleep(COUNTS_ASKED_EVERY);
+            counts = target::counts(ops)?;
+        }
+        Ok(counts)
     }
 
     /// What came so far, of all threads by role.
@@ -244,6 +262,7 @@ fn total(tallies: [Tally; 3]) -> Tally {
 /// The clients of each thread. Roles are spread evenly over the order in which clients connect.
 fn deal(plan: &Plan, threads: usize) -> Vec<Vec<Client>> {
     let mut deck = Deck::new(plan.streams.len());
+    let ports = room::ports();
     let storm = plan.storm.map_or(0, |storm| storm.clients);
     let mut dealt: Vec<Vec<Client>> = (0..threads).map(|_| Vec::new()).collect();
     for index in 0..plan.clients {
@@ -256,7 +275,7 @@ fn deal(plan: &Plan, threads: usize) -> Vec<Vec<Client>> {
             Role::Steady
         };
         let streams = deck.deal(plan.per_client);
-        let source = room::source(index, plan.target.address());
+        let source = room::source(ports, index, plan.target.address());
         dealt[index % threads].push(Client::new(role, streams, source));
     }
     dealt

@@ -6,7 +6,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, Sender},
+        mpsc::{Receiver, Sender, TryRecvError},
     },
     time::Duration,
 };
@@ -167,8 +167,12 @@ impl Generator {
             if self.round(timeout).is_err() {
                 break;
             }
-            while let Ok(order) = self.parts.orders.try_recv() {
-                self.obey(order);
+            loop {
+                match self.parts.orders.try_recv() {
+                    Ok(order) => self.obey(order),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
             }
         }
         self.outcome.latency = std::mem::take(&mut self.ear.latency);

@@ -128,8 +128,8 @@ pub struct Server {
     pub memory_connected_bytes: u64,
     /// At the end of the measurement.
     pub memory_end_bytes: u64,
-    /// What one connection added.
-    pub memory_per_connection_bytes: f64,
+    /// What one connection added, on average; `None` if the server gave memory back meanwhile.
+    pub memory_per_connection_bytes: Option<f64>,
 }
 
 /// How connections came about.
@@ -171,6 +171,9 @@ pub struct Latency {
     pub ahead: u64,
     /// Where they lie, in order; nothing in between.
     pub bars: Vec<Bar>,
+    /// The same in bars of equal width on a log scale, for the picture.
+    #[serde(skip)]
+    even_bars: Vec<Bar>,
 }
 
 /// Durations within two bounds.
@@ -428,7 +431,7 @@ fn server(idle: &Usage, connected: &Usage, begin: &Usage, end: &Usage, came: u64
     }
     let per = |cpu: Duration| if cpu.is_zero() { 0.0 } else { round(came as f64 / cpu.as_secs_f64(), 0) };
     let cpu: Duration = kinds.values().sum();
-    let added = connected.resident.saturating_sub(idle.resident);
+    let added = connected.resident.checked_sub(idle.resident);
     Server {
         cpu_s: round(cpu.as_secs_f64(), 3),
         deliveries_per_cpu_s: per(cpu),
@@ -437,7 +440,7 @@ fn server(idle: &Usage, connected: &Usage, begin: &Usage, end: &Usage, came: u64
         memory_before_bytes: idle.resident,
         memory_connected_bytes: connected.resident,
         memory_end_bytes: end.resident,
-        memory_per_connection_bytes: round(added as f64 / opened.max(1) as f64, 0),
+        memory_per_connection_bytes: added.map(|added| round(added as f64 / opened.max(1) as f64, 0)),
     }
 }
 
@@ -466,8 +469,12 @@ fn percentiles(histogram: &Histogram) -> Percentiles {
 }
 
 fn latency(histogram: &Histogram, ahead: u64) -> Option<Latency> {
-    let bars = || numbers::bars(histogram);
-    (histogram.count() > 0).then(|| Latency { percentiles: percentiles(histogram), ahead, bars: bars() })
+    (histogram.count() > 0).then(|| Latency {
+        percentiles: percentiles(histogram),
+        ahead,
+        bars: numbers::bars(histogram, numbers::round_bounds()),
+        even_bars: numbers::bars(histogram, numbers::even_bounds()),
+    })
 }
 
 fn millis(duration: Duration) -> f64 {

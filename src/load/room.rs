@@ -26,15 +26,15 @@ pub(super) fn check(clients: usize, server: SocketAddr) -> Result<(), LoadError>
         }
     }
     let ports = ports();
-    let sources = clients.div_ceil(ports);
-    if sources > 1 && !is_loopback(server) {
+    if clients > ports && !is_loopback(server) {
         return Err(LoadError::Plan(format!(
             "--clients {clients}: this machine has {ports} ports for connections to one address; widen \
              net.ipv4.ip_local_port_range or ask for fewer (to 127.0.0.1 more fit, from several loopback addresses)"
         )));
     }
-    if sources > LOOPBACK_SOURCES_MAX {
-        let most = LOOPBACK_SOURCES_MAX * ports;
+    let per_source = per_source(ports);
+    if clients.div_ceil(per_source) > LOOPBACK_SOURCES_MAX && is_loopback(server) {
+        let most = LOOPBACK_SOURCES_MAX * per_source;
         return Err(LoadError::Plan(format!("--clients {clients}: {most} fit, from {LOOPBACK_SOURCES_MAX} addresses")));
     }
     Ok(())
@@ -42,16 +42,18 @@ pub(super) fn check(clients: usize, server: SocketAddr) -> Result<(), LoadError>
 
 /// The address that client `index` connects from: the ports of one loopback address serve so many, then comes the next.
 /// `None`: the system's choice.
-pub(super) fn source(index: usize, server: SocketAddr) -> Option<IpAddr> {
-    source_with(ports(), index, server)
-}
-
-fn source_with(ports: usize, index: usize, server: SocketAddr) -> Option<IpAddr> {
-    let address = index / ports;
+pub(super) fn source(ports: usize, index: usize, server: SocketAddr) -> Option<IpAddr> {
+    let address = index / per_source(ports);
     if address == 0 || !is_loopback(server) {
         return None;
     }
     Some(Ipv4Addr::new(127, 0, 0, u8::try_from(1 + address).ok()?).into())
+}
+
+/// Connections from one loopback address. The kernel gives every other port first, and once those are gone it searches
+/// ever longer: a third of the ports is taken quickly.
+fn per_source(ports: usize) -> usize {
+    ports.div_ceil(3)
 }
 
 /// 127.0.0.1 to 127.0.0.254.
@@ -62,7 +64,7 @@ fn is_loopback(server: SocketAddr) -> bool {
 }
 
 /// How many ports one address has for connections to one other; a tenth is left to whatever else runs.
-fn ports() -> usize {
+pub(super) fn ports() -> usize {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let mut numbers = text.split_whitespace().map_while(|number| number.parse::<usize>().ok());
     let (first, last) = (numbers.next().unwrap_or(49_152), numbers.next().unwrap_or(65_535));
@@ -91,10 +93,10 @@ mod tests {
     #[test]
     fn clients_are_spread_over_loopback_addresses() {
         let server: SocketAddr = "127.0.0.1:9443".parse().expect("an address");
-        assert_eq!(source_with(100, 99, server), None);
-        assert_eq!(source_with(100, 100, server), Some(Ipv4Addr::new(127, 0, 0, 2).into()));
-        assert_eq!(source_with(100, 25_399, server), Some(Ipv4Addr::new(127, 0, 0, 254).into()));
-        assert_eq!(source_with(100, 1000, "192.0.2.1:9443".parse().expect("an address")), None);
+        assert_eq!(source(300, 99, server), None);
+        assert_eq!(source(300, 100, server), Some(Ipv4Addr::new(127, 0, 0, 2).into()));
+        assert_eq!(source(300, 25_399, server), Some(Ipv4Addr::new(127, 0, 0, 254).into()));
+        assert_eq!(source(300, 1000, "192.0.2.1:9443".parse().expect("an address")), None);
     }
 
     #[test]

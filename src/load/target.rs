@@ -78,8 +78,10 @@ impl Target {
         if port.is_none_or(|port| port == 0) {
             return Err(wrong("the port lacks, e.g. ws://127.0.0.1:9443"));
         }
-        let resolved = host.to_socket_addrs().map(|mut all| all.next());
-        let address = resolved.ok().flatten().ok_or_else(|| wrong("no address is known for that name"))?;
+        let known: Vec<_> = host.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+        // `localhost` is both, and servers listen at 127.0.0.1.
+        let address = known.iter().find(|address| address.is_ipv4()).or(known.first());
+        let address = *address.ok_or_else(|| wrong("no address is known for that name"))?;
         Ok(Self { host: host.to_owned(), path: path.trim_end_matches('/').to_owned(), address })
     }
 

@@ -1,10 +1,18 @@
 //! `tickcast load` as a user runs it, held against what the server itself counted.
 
-use std::{fs, net::TcpStream, path::PathBuf};
+use std::{
+    fs,
+    net::TcpStream,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
-use crate::process::{self, Served};
+use crate::{
+    house::wait_until,
+    process::{self, Served},
+};
 
 /// Runs `tickcast load` and reads its JSON.
 fn load(arguments: &[&str]) -> Value {
@@ -212,4 +220,27 @@ fn a_server_that_refuses_is_quoted() {
     let (code, _, wrong) = process::run(&["load", &url]);
     assert_eq!(code, 69, "{wrong}");
     assert!(wrong.contains("/api/v3/exchangeInfo") && wrong.contains("404"), "{wrong}");
+}
+
+#[test]
+fn whoever_interrupts_it_leaves_no_server_behind() {
+    let mut load = Command::new(env!("CARGO_BIN_EXE_tickcast"))
+        .args(["load", "--clients", "5", "--duration", "1h"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let tasks = format!("/proc/{}/task", load.id());
+    let mut server = None;
+    wait_until("it starts a server of its own", || {
+        let tasks = fs::read_dir(&tasks).expect("it runs").flatten();
+        let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        server = children.filter_map(|pids| pids.split(' ').next()?.parse::<u32>().ok()).next();
+        server.is_some()
+    });
+    let server = format!("/proc/{}", server.expect("just seen"));
+    let pid = load.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there").success());
+    assert_eq!(load.wait().expect("its own child").code(), Some(130));
+    assert!(fs::metadata(&server).is_err(), "{server} is still there");
 }

@@ -3,14 +3,17 @@
 use std::{
     io::{BufRead, BufReader},
     process::{self, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::Duration,
 };
 
 use crate::{
     cli::{Failure, Settings},
-    load,
+    load::{self, LoadError},
 };
 
 /// A running `tickcast serve`; it ends with this value.
@@ -26,19 +29,19 @@ pub(super) struct Child {
 /// Whatever the user's settings say, a server for one run takes free ports and keeps nothing.
 const ITS_OWN: [&str; 4] = ["server.listen=127.0.0.1:0", "ops.listen=127.0.0.1:0", "sbe.listen=", "store.path="];
 
-/// Longest wait for it to come up, and for its books to be there.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// It is looked for it to come up, and for its books to be there, for a minute.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOKS_MAX: u32 = 1200;
 
-/// After so many looks without more history, none will come soon.
-const QUIET_LOOKS: u32 = 10;
+/// After so many looks without more history none will come soon, and the memory that it took has been given back.
+const QUIET_LOOKS: u32 = 40;
 
 /// Last lines of it that are shown if it does not come up.
 const LINES_SHOWN: usize = 10;
 
 impl Child {
-    /// Starts it and waits until it serves.
-    pub(super) fn start(settings: &Settings) -> Result<Self, Failure> {
+    /// Starts it and waits until it serves, or until `stop` is set.
+    pub(super) fn start(settings: &Settings, stop: &AtomicBool) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(|error| Failure::new(Failure::DEFECT, error))?;
         let mut command = Command::new(program);
         command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -50,9 +53,6 @@ impl Child {
         for setting in given.chain(ITS_OWN.map(str::to_owned)) {
             command.args(["--set", &setting]);
         }
-        // Ctrl-C is for us; we end it.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let failed = |what: &str| Failure::new(Failure::RUNTIME, format_args!("the server for this run {what}"));
         let mut process = command.spawn().map_err(|error| failed(&format!("does not start: {error}")))?;
         let stderr = process.stderr.take().expect("it is piped");
@@ -60,10 +60,19 @@ impl Child {
         let mut child = Self { process, public: String::new(), ops: String::new() };
         let lines = read(stderr, settings.log.is_some());
         let mut said = Vec::new();
+        let mut silent = 0;
         loop {
-            let Ok(line) = lines.recv_timeout(PATIENCE) else {
-                let from = said.len().saturating_sub(LINES_SHOWN);
-                return Err(failed(&format!("does not come up:\n{}", said[from..].join("\n"))));
+            let line = match lines.recv_timeout(LOOK_EVERY) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) if silent < LOOKS_MAX => {
+                    silent += 1;
+                    go_on(stop)?;
+                    continue;
+                }
+                Err(_) => {
+                    let from = said.len().saturating_sub(LINES_SHOWN);
+                    return Err(failed(&format!("does not come up:\n{}", said[from..].join("\n"))));
+                }
             };
             let after = |mark: &str| Some(line.split_once(mark)?.1.split('/').next()?.to_owned());
             if let Some(address) = after("Streams      ws://") {
@@ -78,7 +87,7 @@ impl Child {
             said.push(line);
         }
         drop(lines);
-        child.wait_until_ready()?;
+        child.wait_until_ready(stop)?;
         Ok(child)
     }
 
@@ -88,10 +97,11 @@ impl Child {
 
     /// Books are joined, and the first history is there, before clients come: what is measured is the steady state. All of
     /// the history takes minutes, because venues limit how much may be asked for in one; what comes with each is little.
-    fn wait_until_ready(&self) -> Result<(), Failure> {
+    fn wait_until_ready(&self, stop: &AtomicBool) -> Result<(), Failure> {
         let mut quiet = 0;
         let mut pending = None;
-        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+        for _ in 0..LOOKS_MAX {
+            go_on(stop)?;
             if load::is_ready(&self.ops) {
                 let now = load::history_pending(&self.ops);
                 quiet = if now == pending { quiet + 1 } else { 0 };
@@ -102,8 +112,7 @@ impl Child {
             }
             thread::sleep(LOOK_EVERY);
         }
-        let said =
-            format!("the server for this run has no books after {PATIENCE:?}; http://{}/readyz says why", self.ops);
+        let said = format!("the server for this run is not ready after a minute; http://{}/readyz says why", self.ops);
         Err(Failure::new(Failure::RUNTIME, said))
     }
 }
@@ -113,6 +122,10 @@ impl Drop for Child {
         let _ended_already = self.process.kill();
         let _ended_already = self.process.wait();
     }
+}
+
+fn go_on(stop: &AtomicBool) -> Result<(), Failure> {
+    if stop.load(Ordering::Relaxed) { Err(LoadError::Interrupted.into()) } else { Ok(()) }
 }
 
 /// Its lines, until nobody wants them; its pipe is emptied until it ends.

@@ -129,7 +129,9 @@ impl Page {
         self.row("memory before the first connection", &bytes(server.memory_before_bytes as f64));
         self.row("memory with all connected", &bytes(server.memory_connected_bytes as f64));
         self.row("memory at the end", &bytes(server.memory_end_bytes as f64));
-        self.row("memory per connection", &bytes(server.memory_per_connection_bytes));
+        if let Some(each) = server.memory_per_connection_bytes {
+            self.row("memory per connection", &bytes(each));
+        }
         self.close();
     }
 
@@ -215,7 +217,7 @@ padding:0 1rem}
 h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .5rem}.asked,footer{color:var(--dim)}
 .verdict{margin:.4rem 0;padding-left:.7rem;border-left:3px solid var(--bar)}
 .tiles{display:flex;flex-wrap:wrap;gap:.6rem;margin:1.2rem 0}
-.tiles div{border:1px solid var(--line);border-radius:6px;padding:.5rem .8rem;flex:1 0 7rem}
+.tiles div{border:1px solid var(--line);border-radius:6px;padding:.5rem .8rem;flex:1 0 6rem}
 .tiles b{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums}.tiles span{color:var(--dim);font-size:.85rem}
 figure{margin:0}svg{width:100%;height:auto;display:block}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}

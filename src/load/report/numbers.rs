@@ -2,17 +2,11 @@
 
 use super::{Bar, Histogram};
 
-/// Bounds of bars within a decade: near enough to equal steps on a log scale, and easy to read.
-const STEPS: [u64; 6] = [10, 15, 20, 30, 50, 70];
-/// The shortest bound, in nanoseconds: everything below is one bar.
-const SHORTEST: u64 = 1000;
-
-/// The histogram in bars of a sixth of a decade, without the empty ones at both ends.
-pub(super) fn bars(histogram: &Histogram) -> Vec<Bar> {
+/// The histogram in bars between `bounds` (nanoseconds, ascending), without the empty ones at both ends. What lies beyond
+/// the last bound is one bar.
+pub(super) fn bars(histogram: &Histogram, mut bounds: impl Iterator<Item = u64>) -> Vec<Bar> {
     let mut bars: Vec<Bar> = Vec::new();
-    let mut bounds = (0..DECADES).flat_map(|decade| STEPS.map(|step| SHORTEST / 10 * step * 10_u64.pow(decade)));
-    let (mut from, mut to, mut count) = (0, SHORTEST, 0);
-    bounds.next();
+    let (mut from, mut to, mut count) = (0, bounds.next().unwrap_or(u64::MAX), 0);
     let bar = |from: u64, to: u64, count| Bar { from_ms: from as f64 / 1e6, to_ms: to as f64 / 1e6, count };
     for (nanos, more) in histogram.filled() {
         while nanos >= to && to < u64::MAX {
@@ -29,7 +23,19 @@ pub(super) fn bars(histogram: &Histogram) -> Vec<Bar> {
     bars
 }
 
-/// From a microsecond to days; everything beyond is one bar.
+/// Six bounds a decade that are easy to read and about as far from each other: 1, 1.5, 2, 3, 5, 7 us and so on.
+pub(super) fn round_bounds() -> impl Iterator<Item = u64> {
+    (0..DECADES).flat_map(|decade| [10, 15, 20, 30, 50, 70].map(|step| SHORTEST / 10 * step * 10_u64.pow(decade)))
+}
+
+/// Sixteen bounds a decade in equal steps on a log scale.
+pub(super) fn even_bounds() -> impl Iterator<Item = u64> {
+    (0..16 * DECADES).map(|step| (SHORTEST as f64 * 10_f64.powf(f64::from(step) / 16.0)) as u64)
+}
+
+/// The shortest bound, in nanoseconds: everything below is one bar.
+const SHORTEST: u64 = 1000;
+/// From a microsecond to days.
 const DECADES: u32 = 12;
 
 /// `1234567` as `1,234,567`.
@@ -102,7 +108,7 @@ mod tests {
         for micros in [0, 3, 120, 120, 121, 4_000, 4_900, 5_100, 90_000_000] {
             histogram.add(Duration::from_micros(micros));
         }
-        let bars = bars(&histogram);
+        let bars = bars(&histogram, round_bounds());
         assert_eq!(bars.iter().map(|bar| bar.count).sum::<u64>(), 9);
         assert!(bars.windows(2).all(|pair| pair[0].to_ms == pair[1].from_ms), "{bars:?}");
         assert_eq!((bars[0].from_ms, bars[0].count), (0.0, 1));
@@ -110,13 +116,21 @@ mod tests {
         assert_eq!((last.from_ms, last.to_ms, last.count), (70_000.0, 100_000.0, 1));
         let of = |ms: f64| bars.iter().find(|bar| bar.from_ms <= ms && ms < bar.to_ms).expect("a bar").count;
         assert_eq!((of(0.12), of(4.5), of(6.0), of(1.0)), (3, 2, 1, 0));
-        assert!(super::bars(&Histogram::default()).is_empty());
+        assert!(super::bars(&Histogram::default(), round_bounds()).is_empty());
+    }
+
+    #[test]
+    fn bounds_ascend() {
+        assert!(round_bounds().is_sorted_by(|one, next| one < next));
+        assert!(even_bounds().is_sorted_by(|one, next| one < next));
     }
 
     #[test]
     fn the_longest_duration_has_a_bar() {
         let mut histogram = Histogram::default();
         histogram.add(Duration::MAX);
-        assert_eq!(bars(&histogram).iter().map(|bar| bar.count).sum::<u64>(), 1);
+        for bars in [bars(&histogram, round_bounds()), bars(&histogram, even_bounds())] {
+            assert_eq!(bars.iter().map(|bar| bar.count).sum::<u64>(), 1);
+        }
     }
 }

@@ -136,11 +136,13 @@ impl Page {
         self.line(
             "Server memory",
             &format!(
-                "{} before, {} connected, {} at the end; {} per connection",
+                "{} before, {} connected, {} at the end{}",
                 bytes(server.memory_before_bytes as f64),
                 bytes(server.memory_connected_bytes as f64),
                 bytes(server.memory_end_bytes as f64),
-                bytes(server.memory_per_connection_bytes)
+                server
+                    .memory_per_connection_bytes
+                    .map_or(String::new(), |each| format!("; {} per connection", bytes(each)))
             ),
         );
     }

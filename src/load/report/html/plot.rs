@@ -11,14 +11,14 @@ const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 260.0;
 /// Room for the scale on the left, the names of marks above, the times below.
 const LEFT: f64 = 46.0;
-const TOP: f64 = 34.0;
+const TOP: f64 = 46.0;
 const BOTTOM: f64 = 26.0;
 /// What a bar measures at least, so that a rare late message is seen.
 const BAR_MIN: f64 = 1.5;
 
 /// Bars, a line at each decade, marks at the percentiles.
 pub(super) fn draw(latency: &Latency) -> String {
-    let bars = &latency.bars;
+    let bars = &latency.even_bars;
     let Some(scale) = Scale::of(bars) else { return String::new() };
     let total = latency.percentiles.count.max(1) as f64;
     let most = bars.iter().map(|bar| bar.count).max().unwrap_or(1) as f64 / total;
@@ -62,7 +62,7 @@ pub(super) fn draw(latency: &Latency) -> String {
     let percentiles = &latency.percentiles;
     let marks = [("p50", percentiles.p50_ms), ("p99", percentiles.p99_ms), ("p99.9", percentiles.p999_ms)];
     for (row, (name, ms)) in marks.into_iter().enumerate() {
-        let (x, y) = (scale.x(ms), 10.0 + 11.0 * row as f64);
+        let (x, y) = (scale.x(ms), 10.0 + 13.0 * row as f64);
         put(format_args!("<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{floor}\"/>", y + 2.0));
         let (anchor, beside) = if x > WIDTH * 0.8 { ("end", -4.0) } else { ("start", 4.0) };
         put(format_args!(
