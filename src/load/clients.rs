@@ -25,6 +25,8 @@ pub(super) struct Client {
     pub unsent: Vec<u8>,
     /// When it last began to connect.
     pub began: Nanos,
+    /// Whether it has been connected before.
+    pub is_back: bool,
     /// Whether an event has come over this connection.
     pub has_heard: bool,
     /// In ascending order.
@@ -66,6 +68,7 @@ impl Client {
             kept: Vec::new(),
             unsent: Vec::new(),
             began: Nanos(0),
+            is_back: false,
             has_heard: false,
             last: vec![0; streams.len()].into(),
             streams,

@@ -171,9 +171,9 @@ impl<'a> Crew<'a> {
     }
 
     fn mark(&self, order: Order, plan: &Plan) -> Result<Mark, LoadError> {
-        let (server, own) = (plan.pid.and_then(Usage::of), Usage::of(std::process::id()));
-        let (at, machine) = (clock::now(), Machine::now());
         let tallies = self.tallies(order)?;
+        let (at, machine) = (clock::now(), Machine::now());
+        let (server, own) = (plan.pid.and_then(Usage::of), Usage::of(std::process::id()));
         let counted = plan.ops.as_deref().map(|ops| self.counts(ops, total(tallies).deliveries));
         let counted = counted.map(|counts| counts.map_err(|error| error.to_string()));
         let after = if counted.is_some() { self.tallies(Order::Mark)? } else { tallies };

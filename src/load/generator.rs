@@ -277,6 +277,7 @@ impl Generator {
                 self.parts.open.fetch_sub(1, Ordering::Relaxed);
             }
             client.hang_up(Stage::Over);
+            client.is_back = true;
         }
         for index in 0..self.parts.clients.len() {
             let client = &self.parts.clients[index];
@@ -323,12 +324,12 @@ impl Generator {
     /// Ends a connection for `reason`: a failed one, or one that was lost.
     fn end(&mut self, index: usize, reason: &str) {
         let client = &mut self.parts.clients[index];
-        let (stage, role) = (client.stage, client.role);
+        let (stage, role, is_back) = (client.stage, client.role, client.is_back);
         client.hang_up(Stage::Over);
         match stage {
             Stage::Connecting | Stage::Upgrading => {
                 self.in_flight -= 1;
-                self.set_ups().failed.add(reason, 1);
+                set_ups(&mut self.outcome, is_back).failed.add(reason, 1);
             }
             Stage::Open => {
                 self.parts.open.fetch_sub(1, Ordering::Relaxed);
@@ -336,11 +337,6 @@ impl Generator {
             }
             Stage::Waiting | Stage::Over => {}
         }
-    }
-
-    /// Those of now: the first ones until the measurement begins.
-    fn set_ups(&mut self) -> &mut SetUps {
-        if self.outcome.storms > 0 { &mut self.outcome.again } else { &mut self.outcome.first }
     }
 
     fn ready(&mut self, index: usize, is_writable: bool, is_readable: bool) {
@@ -446,7 +442,7 @@ impl Generator {
             self.parts.open.fetch_add(1, Ordering::Relaxed);
             let now = *read.get_or_insert_with(clock::now);
             let took = now.since(client.began);
-            self.set_ups().upgrade.add(took);
+            set_ups(&mut self.outcome, client.is_back).upgrade.add(took);
         }
         let client = &mut self.parts.clients[index];
         loop {
@@ -459,9 +455,7 @@ impl Generator {
                     if !client.has_heard {
                         client.has_heard = true;
                         let took = read.get_or_insert_with(clock::now).since(client.began);
-                        let is_again = self.outcome.storms > 0;
-                        let set_ups = if is_again { &mut self.outcome.again } else { &mut self.outcome.first };
-                        set_ups.first_event.add(took);
+                        set_ups(&mut self.outcome, client.is_back).first_event.add(took);
                     }
                 }
                 // Nobody who is compatible breaks messages up; the first part has told what there is to know.
@@ -475,7 +469,14 @@ impl Generator {
     }
 }
 
+fn set_ups(outcome: &mut Outcome, is_back: bool) -> &mut SetUps {
+    if is_back { &mut outcome.again } else { &mut outcome.first }
+}
+
 fn slow_and_open(clients: &[Client]) -> impl Iterator<Item = usize> {
     let slow = |client: &Client| client.role == Role::Slow && client.stage == Stage::Open;
     clients.iter().enumerate().filter(move |(_, client)| slow(client)).map(|(index, _)| index)
 }
+
+#[cfg(test)]
+mod tests;

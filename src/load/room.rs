@@ -59,8 +59,9 @@ fn per_source(ports: usize) -> usize {
 /// 127.0.0.1 to 127.0.0.254.
 const LOOPBACK_SOURCES_MAX: usize = 254;
 
+/// Whether connections can come from any of them: other systems have to be told of each first.
 fn is_loopback(server: SocketAddr) -> bool {
-    matches!(server.ip(), IpAddr::V4(address) if address.is_loopback())
+    cfg!(target_os = "linux") && matches!(server.ip(), IpAddr::V4(address) if address.is_loopback())
 }
 
 /// How many ports one address has for connections to one other; a tenth is left to whatever else runs.
@@ -91,6 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn clients_are_spread_over_loopback_addresses() {
         let server: SocketAddr = "127.0.0.1:9443".parse().expect("an address");
         assert_eq!(source(300, 99, server), None);

@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
+    time::Duration,
 };
 
 use mio::net::TcpStream;
@@ -18,6 +19,8 @@ pub(super) fn call(
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
+    // Hanging up is a cut: ports that linger after an orderly end would run out in a storm.
+    socket.set_linger(Some(Duration::ZERO))?;
     if let Some(bytes) = buffer_bytes {
         socket.set_recv_buffer_size(bytes)?;
     }
