@@ -1,28 +1,35 @@
-//! The fan-out with the kernel: one shard's work over loopback sockets, against the least that one `send` per message
-//! and subscriber costs on the very same sockets, in turns.
+//! The fan-out with the kernel: one shard's work over loopback sockets, with each of its senders, against the least that a
+//! server can do on the very same sockets: one `send` of a ready frame per update and subscriber.
 //!
-//! `cargo bench --bench sockets`; with `TICKCAST_BENCH=small` it is a smoke test of a second. Every pass waits until its
-//! bytes have arrived before the next one begins; the time is that of the sending side.
+//! `cargo bench --bench sockets`; with `TICKCAST_BENCH=small` it is a smoke test. Every pass waits until its bytes have
+//! arrived before the next one begins; the time is that of the sending side. Printed per delivery; a ratio of a rival above
+//! 1 says that it takes longer than io_uring does.
 #![allow(missing_docs, reason = "a bench")]
-#![allow(clippy::disallowed_methods, reason = "a bench reads the clock itself")]
+
+#[path = "shared/measure.rs"]
+#[allow(dead_code, reason = "shared by several benches")]
+mod measure;
 
 use std::{
+    cell::RefCell,
     fs,
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpListener},
+    os::fd::{AsFd, BorrowedFd},
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mio::net::TcpStream;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tickcast::{
     config::Config,
+    encode::frame::{self, Opcode},
     market::{Catalogue, InstrumentId, Nanos, Price, Quantity, Trade},
     session,
     shard::{Fanout, Wire},
@@ -30,8 +37,12 @@ use tickcast::{
 };
 
 const TIME: Nanos = Nanos::from_millis(1_789_000_000_000);
+/// Symbols, each with one stream.
+const SYMBOLS: usize = 100;
+/// Bytes of a trade's payload on its stream.
+const PAYLOAD_BYTES: usize = 137;
 
-/// A socket that both contestants write to.
+/// A socket that all contestants write to.
 #[derive(Clone)]
 struct Shared(Rc<TcpStream>);
 
@@ -57,25 +68,121 @@ impl Write for Shared {
 
 impl Wire for Shared {
     fn finish(&mut self) {}
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+}
+
+/// A work: who subscribes to what, and how many updates come in one pass.
+struct Scenario {
+    title: &'static str,
+    sessions: usize,
+    /// Streams of each session.
+    each: usize,
+    updates: usize,
 }
 
 fn main() -> io::Result<()> {
-    let small = std::env::var("TICKCAST_BENCH").is_ok_and(|value| value == "small");
-    let (sessions, passes) = if small { (100, 5) } else { (1_000, 200) };
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)?;
+    // Both ends of each connection are here.
+    let descriptors = limit.maximum.unwrap_or(1 << 20) as usize;
+    let (few, most) = if measure::is_small() { (100, 300) } else { (1_000, 9_000.min(descriptors / 2 - 100)) };
+    let (sockets, received) = connected(most)?;
+    memory(&sockets);
+    for scenario in [
+        Scenario { title: "a: one stream, one update a pass", sessions: few, each: 1, updates: 1 },
+        Scenario { title: "b: 10 of 100 streams, one update a pass", sessions: few, each: 10, updates: 1 },
+        Scenario { title: "c: as a, most sessions", sessions: most, each: 1, updates: 1 },
+        Scenario { title: "as a, a hundred sessions", sessions: 100, each: 1, updates: 1 },
+        Scenario { title: "d: one stream, 16 updates a pass", sessions: few, each: 1, updates: 16 },
+        Scenario { title: "e: 10 of 100 streams, 200 updates a pass", sessions: few, each: 10, updates: 200 },
+    ] {
+        run(&scenario, &sockets[..scenario.sessions], &received);
+    }
+    Ok(())
+}
 
-    let (mut sockets, received) = connected(sessions)?;
-    let mut catalogue = Catalogue::new();
-    let venue = catalogue.add_venue("binance", None);
-    catalogue.add_instrument(venue, "BTCUSDT", "BTCUSDT");
-    let catalogue = Arc::new(catalogue);
-    let mut fanout = Fanout::new(Arc::clone(&catalogue), Arc::new(Interest::new(1)), &Config::embedded().session);
+fn run(scenario: &Scenario, sockets: &[Shared], received: &AtomicU64) {
+    let catalogue = Arc::new(catalogue());
+    let urls: Vec<Vec<usize>> = (0..scenario.sessions)
+        .map(|session| {
+            let streams = |n| if scenario.each == 1 { 0 } else { (session * 7 + n * 13) % SYMBOLS };
+            (0..scenario.each).map(streams).collect()
+        })
+        .collect();
+    let fanout = || {
+        let interest = Arc::new(Interest::new(SYMBOLS));
+        let mut fanout = Fanout::new(Arc::clone(&catalogue), interest, &Config::embedded().session);
+        fanout.begin(TIME);
+        for (socket, streams) in sockets.iter().zip(&urls) {
+            let names: Vec<_> = streams.iter().map(|symbol| format!("s{symbol:02}@trade")).collect();
+            let opening = session::opening(&format!("/ws/{}", names.join("/")), &catalogue).expect("a legal URL");
+            fanout.admit(socket.clone(), &opening, b"");
+        }
+        fanout
+    };
+    let (plain, mut queued) = (RefCell::new(fanout()), fanout());
+    let has_queue = queued.send_in_batches().inspect_err(|error| println!("no io_uring here: {error}")).is_ok();
+    let queued = RefCell::new(queued);
+    let batch = batch(scenario);
+    let subscribers: Vec<Vec<usize>> = (0..SYMBOLS)
+        .map(|symbol| (0..scenario.sessions).filter(|&session| urls[session].contains(&symbol)).collect())
+        .collect();
+    let deliveries: usize = batch.updates.iter().map(|update| subscribers[update.instrument.index()].len()).sum();
+    let passes = if measure::is_small() { 2 } else { (40_000 / deliveries).max(1) };
+    let pass = |fanout: &RefCell<Fanout<Shared>>| {
+        let mut spent = Duration::ZERO;
+        for _ in 0..passes {
+            let mut fanout = fanout.borrow_mut();
+            spent += measure::timed(|| {
+                fanout.publish(&batch);
+                fanout.flush();
+            });
+            assert_eq!(fanout.queued(), (0, 0), "nothing waits for a slow socket");
+            let tally = fanout.take_tally();
+            assert_eq!(tally.deliveries, deliveries as u64);
+            arrive(received, tally.bytes);
+        }
+        spent
+    };
+    let mut made = Vec::new();
+    frame::frame(&mut made, Opcode::Text, &[b'x'; PAYLOAD_BYTES]);
+    let least = || {
+        let mut spent = Duration::ZERO;
+        for _ in 0..passes {
+            spent += measure::timed(|| {
+                for update in &batch.updates {
+                    for &session in &subscribers[update.instrument.index()] {
+                        let sent = (&*sockets[session].0).write(&made).expect("the socket has room");
+                        assert_eq!(sent, made.len());
+                    }
+                }
+            });
+            arrive(received, (deliveries * made.len()) as u64);
+        }
+        spent
+    };
+    let title = format!("{}: {} sessions, per delivery", scenario.title, scenario.sessions);
+    let mut contestants: Vec<measure::Contestant<'_>> = Vec::new();
+    if has_queue {
+        contestants.push(("io_uring", Box::new(|| pass(&queued))));
+    }
+    contestants.push(("epoll", Box::new(|| pass(&plain))));
+    contestants.push(("a send per update", Box::new(least)));
+    measure::compare(&title, (deliveries * passes) as u64, &mut contestants);
+}
+
+/// What a subscribed session costs, without what a shard costs that has none.
+fn memory(sockets: &[Shared]) {
+    let catalogue = Arc::new(catalogue());
+    let interest = Arc::new(Interest::new(SYMBOLS));
+    let mut fanout = Fanout::new(Arc::clone(&catalogue), interest, &Config::embedded().session);
     fanout.begin(TIME);
-    let opening = session::opening("/ws/btcusdt@trade", &catalogue).expect("a legal URL");
-    // What a shard costs without sessions is left out: the first few bring it into being.
-    let (first, others) = sockets.split_at(sessions / 10);
+    let opening = session::opening("/ws/s00@trade", &catalogue).expect("a legal URL");
+    let (first, others) = sockets.split_at(sockets.len() / 10);
     for socket in first {
         fanout.admit(socket.clone(), &opening, b"");
     }
@@ -83,42 +190,34 @@ fn main() -> io::Result<()> {
     for socket in others {
         fanout.admit(socket.clone(), &opening, b"");
     }
-    println!("{sessions} sessions: {} B of memory each", resident_bytes().saturating_sub(before) / others.len() as u64);
+    let each = resident_bytes().saturating_sub(before) / others.len() as u64;
+    println!("{} sessions: {each} B of user memory each", sockets.len());
+}
 
-    for updates in [1, 16] {
-        let batch = batch(updates);
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        let mut frame = Vec::new();
-        for _ in 0..passes {
-            let begin = Instant::now();
-            fanout.publish(&batch);
-            fanout.flush();
-            ours.push(begin.elapsed());
-            let tally = fanout.take_tally();
-            assert_eq!(fanout.queued(), (0, 0), "nothing waits for a slow socket");
-            frame.resize((tally.bytes / tally.deliveries) as usize, b'x');
-            arrive(&received, tally.bytes);
-
-            let begin = Instant::now();
-            for _ in 0..updates {
-                for socket in &mut sockets {
-                    assert_eq!(socket.write(&frame)?, frame.len());
-                }
-            }
-            theirs.push(begin.elapsed());
-            arrive(&received, tally.bytes);
-        }
-        let per_delivery = |times: &mut Vec<Duration>| {
-            times.sort();
-            times[times.len() / 2].as_nanos() as f64 / (sessions * updates) as f64
-        };
-        let (ours, theirs) = (per_delivery(&mut ours), per_delivery(&mut theirs));
-        println!(
-            "{updates} updates a pass: {ours:.0} ns a delivery, a send for each {theirs:.0} ns: {:.2} of it",
-            theirs / ours
-        );
+fn catalogue() -> Catalogue {
+    let mut catalogue = Catalogue::new();
+    let venue = catalogue.add_venue("binance", None);
+    for index in 0..SYMBOLS {
+        catalogue.add_instrument(venue, &format!("S{index:02}"), &format!("S{index:02}"));
     }
-    Ok(())
+    catalogue
+}
+
+/// Trades of one symbol, or of all in turn.
+fn batch(scenario: &Scenario) -> Batch {
+    let update = |index: usize| Update {
+        instrument: InstrumentId(if scenario.each == 1 { 0 } else { (index % SYMBOLS) as u32 }),
+        received: TIME,
+        time: TIME,
+        payload: Payload::Trade(Trade {
+            id: 6_054_521_811,
+            price: Price(8_670_478_000_000),
+            quantity: Quantity(3_500_000),
+            time: TIME,
+            buyer_is_maker: true,
+        }),
+    };
+    Batch { updates: (0..scenario.updates).map(update).collect(), ..Batch::default() }
 }
 
 /// As many connected sockets, and the count of bytes that have arrived at their other ends.
@@ -156,18 +255,6 @@ fn arrive(received: &AtomicU64, bytes: u64) {
         thread::sleep(Duration::from_micros(200));
     }
     received.fetch_sub(bytes, Ordering::Relaxed);
-}
-
-fn batch(count: usize) -> Batch {
-    let trade = Trade {
-        id: 6_054_521_811,
-        price: Price(8_670_478_000_000),
-        quantity: Quantity(3_500_000),
-        time: TIME,
-        buyer_is_maker: true,
-    };
-    let update = Update { instrument: InstrumentId(0), received: TIME, time: TIME, payload: Payload::Trade(trade) };
-    Batch { updates: vec![update; count], ..Batch::default() }
 }
 
 fn resident_bytes() -> u64 {

@@ -9,13 +9,13 @@ pub use plan::check;
 pub use record::{Counts, Recorder};
 pub use signal::{run_until_signal, wait_for_signal, wait_for_signal_while};
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    config::{Config, ConfigError, EMBEDDED},
+    config::{Config, ConfigError, EMBEDDED, EngineThread},
     engine::{self, Engine},
     intake::{self, Inbound, Intake, Tap},
     market::{Catalogue, Series},
@@ -250,7 +250,16 @@ impl Ingest {
             settings: config.engine.clone(),
             stale_after: Duration::from_millis(config.intake.stale_after_ms),
         });
-        let engine = engine::start(engine, inbound).map_err(StartError::system("starting the engine"))?;
+        let is_beside = match config.engine.thread {
+            EngineThread::Own => false,
+            EngineThread::Intake => true,
+            EngineThread::Auto => thread::available_parallelism().is_ok_and(|cores| cores.get() == 1),
+        };
+        let engine = if is_beside {
+            engine::start_beside(engine, inbound, feeds.handle())
+        } else {
+            engine::start(engine, inbound).map_err(StartError::system("starting the engine"))?
+        };
         for kept in kept {
             // The engine runs already, so that there is room soon; if it ended at once, that is said elsewhere.
             let _engine_ended = up.send(kept);

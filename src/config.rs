@@ -97,6 +97,31 @@ pub struct WsApi {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Delivery {
     pub flush_delay_ms_max: u64,
+    pub sender: Sender,
+}
+
+/// Where the ingest loop runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineThread {
+    /// In intake's thread if this process has one core only, else in its own.
+    Auto,
+    /// In its own.
+    Own,
+    /// In intake's.
+    Intake,
+}
+
+/// What hands bytes to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sender {
+    /// io_uring if the kernel lets this process use it, else one system call per session.
+    Auto,
+    /// One system call per session.
+    Epoll,
+    /// io_uring; without it the server does not start.
+    IoUring,
 }
 
 /// The operators' door.
@@ -118,6 +143,7 @@ pub struct Ring {
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Engine {
+    pub thread: EngineThread,
     pub trade_refill_wait_ms: u64,
     pub join_diffs_max: usize,
     pub snapshot_levels_first: u32,

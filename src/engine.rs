@@ -1,25 +1,23 @@
 //! One partition of instruments: decode, apply, derive, publish. The ingest loop.
 //!
-//! [`Engine`] is a function of what it is handed: frames with their receive times and the time of the pass. The thread
-//! around it ([`start`]) owns the clock and the channels. It never blocks on a reader and never touches a socket.
+//! [`Engine`] is a function of what it is handed: frames with their receive times and the time of the pass. The loop
+//! around it ([`start`], [`start_beside`]) owns the clock and the channels. It never blocks on a reader and never touches a socket.
 
 mod arrays;
 mod backfill;
 mod books;
 mod desk;
+mod drive;
 mod pulse;
 mod schedule;
 mod watch;
 
-use std::{
-    io,
-    sync::Arc,
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+pub use drive::{Running, start, start_beside};
+
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    clock, config,
+    config,
     derive::Told,
     intake::{ConnectionId, Frame, Inbound, Request},
     market::{AggTrade, Catalogue, Events, InstrumentId, Kline, Nanos, Series, VenueId},
@@ -327,51 +325,8 @@ impl Shared {
     }
 }
 
-/// A running ingest loop.
-#[derive(Debug)]
-pub struct Running {
-    thread: JoinHandle<()>,
-}
-
-/// Runs `engine` on a thread of its own until every sender of `inbound` is gone.
-///
-/// # Errors
-/// If the thread cannot be made.
-pub fn start(mut engine: Engine, inbound: flume::Receiver<Inbound>) -> io::Result<Running> {
-    let thread = thread::Builder::new().name("engine-0".to_owned()).spawn(move || {
-        loop {
-            let wait = engine.next_due().since(clock::now());
-            let first = match inbound.recv_timeout(wait) {
-                Ok(message) => Some(message),
-                Err(flume::RecvTimeoutError::Timeout) => None,
-                Err(flume::RecvTimeoutError::Disconnected) => return,
-            };
-            let messages = first.into_iter().chain(inbound.try_iter()).take(PASS_MESSAGES_MAX);
-            engine.pass(clock::now(), messages);
-        }
-    })?;
-    Ok(Running { thread })
-}
-
-impl Running {
-    /// Waits for the end, which comes when intake has stopped.
-    pub fn join(self) {
-        if self.thread.join().is_err() {
-            tracing::error!("the engine ended with a defect; please report what stands above");
-        }
-    }
-
-    /// Whether the thread has ended.
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
-    }
-}
-
 /// A snapshot that could not be read is asked for again after so long.
 const SNAPSHOT_RETRY_MS: u32 = 1_000;
-
-/// Most messages of intake in one pass: ticks are not put off without limit by a flood.
-const PASS_MESSAGES_MAX: usize = 256;
 
 /// A venue's clock was seen 1.3 s ahead of the receiver's.
 const CLOCK_AHEAD_MAX_NS: i64 = 10_000_000_000;

@@ -6,11 +6,13 @@
 mod arena;
 mod driver;
 mod fanout;
+mod gather;
 mod links;
 mod outbox;
 mod retained;
 mod schedule;
 mod table;
+mod uring;
 mod wire;
 
 pub use fanout::{Fanout, Reading, Tally};
@@ -109,11 +111,24 @@ impl Builder {
         let (sender, inbox) = inbox();
         let shared = Arc::new(Shared::default());
         let core = setup.core;
+        let wanted = setup.delivery.sender;
         let driver = Driver::new(self.index, self.poll, setup, Door { inbox, shared: Arc::clone(&shared) });
+        // A queue of sends belongs to the thread that opens it, and whoever insists on one hears of it here.
+        let (opened, is_open) = flume::bounded(1);
         let thread = thread::Builder::new().name(format!("shard-{}", self.index)).spawn(move || {
             stay_on(core);
-            driver.run();
+            let mut driver = driver;
+            let prepared = driver.prepare(wanted);
+            let is_prepared = prepared.is_ok();
+            // Nobody hears it only if nobody waits for it.
+            let _ = opened.send(prepared);
+            if is_prepared {
+                driver.run();
+            }
         })?;
+        if let Ok(prepared) = is_open.recv() {
+            prepared?;
+        }
         Ok(Shard { inbox: sender, shared, bell: self.bell, thread: Some(thread) })
     }
 }

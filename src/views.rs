@@ -1,7 +1,8 @@
 //! Mirror of books and last values, one more ring reader; REST reads it, so REST equals the diffs by construction.
 //!
-//! One thread writes (`follow`), any thread asks (`Views`). Each instrument has a lock of its own, held for as long
-//! as one update is applied or one answer is copied.
+//! Who asks catches up with the rings first (`Views::catch_up`), so that an answer is never older than the question; a thread
+//! does so now and then as well (`follow`). Each instrument has a lock of its own, held for as long as one update is
+//! applied or one answer is copied.
 
 mod candles;
 mod follow;
@@ -10,8 +11,9 @@ mod recent;
 
 pub use follow::{Following, follow};
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use follow::Rings;
 use mirror::Mirror;
 
 use crate::{
@@ -34,6 +36,8 @@ const TRADES_MOST: usize = 5000;
 pub struct Views {
     catalogue: Arc<Catalogue>,
     mirrors: Box<[Mutex<Mirror>]>,
+    /// What they follow, once they do.
+    rings: OnceLock<Mutex<Rings>>,
 }
 
 /// The best part of a book after the update `last_id`.
@@ -83,7 +87,14 @@ impl Views {
         let instruments = catalogue.instruments().len();
         let capacity = (TRADES_TOTAL / 2 / instruments.max(1)).clamp(TRADES_LEAST, TRADES_MOST);
         let mirrors = (0..instruments).map(|_| Mutex::new(Mirror::new(capacity))).collect();
-        Arc::new(Self { catalogue, mirrors })
+        Arc::new(Self { catalogue, mirrors, rings: OnceLock::new() })
+    }
+
+    /// Applies all that has been published by now. For whoever is about to ask.
+    pub fn catch_up(&self) {
+        if let Some(rings) = self.rings.get() {
+            rings.lock().expect("no panic while held").drain(self);
+        }
     }
 
     /// The best `limit` levels per side; `None` while the book is not known (before its first snapshot, or after loss).

@@ -58,6 +58,7 @@ impl Door {
         if *self.phase.borrow() > Phase::Serving {
             reasons.push("draining".to_owned());
         }
+        self.views.catch_up();
         for health in self.views.health() {
             let name = &self.catalogue.venues()[health.venue.0 as usize].name;
             if health.listed == 0 {

@@ -223,7 +223,8 @@ fn only_streams() -> Rejection {
 
 /// Sends a refusal and closes so that the client can read it.
 async fn refuse(mut stream: TcpStream, rejection: &Rejection, retry_after_s: Option<u64>) {
-    let linger = async {
+    // Boxed: connections that are let in, ten thousand at a time, do not carry the room for this.
+    let linger = Box::pin(async {
         stream.write_all(&respond::refusal(rejection, retry_after_s)).await?;
         stream.shutdown().await?;
         let mut sink = [0; LINGER_BYTES];
@@ -235,7 +236,7 @@ async fn refuse(mut stream: TcpStream, rejection: &Rejection, retry_after_s: Opt
             }
         }
         std::io::Result::Ok(())
-    };
+    });
     // Whatever goes wrong now, the connection ends.
     let _ = timeout(LINGER, linger).await;
 }

@@ -101,9 +101,10 @@ impl Rest {
         }
     }
 
-    /// Answers `call`: 200, or 400 and 503 with a code.
+    /// Answers `call` as things are now: 200, or 400 and 503 with a code.
     pub fn call(&self, call: &Call<'_>) -> Answer {
         let weight = call.endpoint.weight(call.parameters);
+        self.views.catch_up();
         let request = Request { rest: self, call, budget: Budget::new() };
         match call.parameters.check().and_then(|()| request.answer()) {
             Ok(body) => Answer { status: 200, body: body.into(), weight },

@@ -9,6 +9,9 @@ const ARENA_BYTES_MAX: usize = 4 << 20;
 /// Ranges after which it is as well: they take as much memory as the bytes, not more.
 const RANGES_MAX: usize = ARENA_BYTES_MAX / size_of::<Range>();
 
+/// Odd, with its bits well spread (the golden ratio's).
+const HASH_FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
@@ -86,6 +89,23 @@ pub(super) struct Part<'a> {
     start: u32,
     /// Those of the whole pass.
     states: &'a [StateFrame],
+}
+
+/// What a list of parts comes to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List {
+    pub(super) parts: usize,
+    pub(super) bytes: usize,
+    /// Of the places of its parts.
+    pub(super) hash: u64,
+    first: Made,
+}
+
+impl List {
+    /// The place of the only part, if there is one only: it can be sent from where it is.
+    pub(super) fn only(&self) -> Option<std::ops::Range<u32>> {
+        (self.parts == 1).then_some(self.first.start..self.first.end)
+    }
 }
 
 impl<'a> Part<'a> {
@@ -188,14 +208,43 @@ impl Arena {
         (queue.first != NONE).then_some(Pending(queue.first))
     }
 
-    /// The parts of a list, in order; there is at least one.
-    pub(super) fn parts(&self, pending: Pending) -> impl Iterator<Item = Part<'_>> + Clone {
+    /// All bytes of the pass, of which parts are ranges.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What a list comes to.
+    pub(super) fn measure(&self, pending: Pending) -> List {
+        let first = &self.ranges[pending.0 as usize];
+        let mut list = List { parts: 0, bytes: 0, hash: 0, first: Made { start: first.start, end: first.end } };
+        for range in self.ranges(pending) {
+            list.parts += 1;
+            list.bytes += (range.end - range.start) as usize;
+            list.hash = (list.hash ^ u64::from(range.start)).wrapping_mul(HASH_FACTOR);
+        }
+        list
+    }
+
+    /// Whether two lists have the same parts.
+    pub(super) fn is_same(&self, a: Pending, b: Pending) -> bool {
+        let places = |list| self.ranges(list).map(|range| (range.start, range.end));
+        places(a).eq(places(b))
+    }
+
+    fn ranges(&self, pending: Pending) -> impl Iterator<Item = &Range> + Clone {
         let mut next = pending.0;
         std::iter::from_fn(move || {
             let range = self.ranges.get(next as usize)?;
             next = range.next;
+            Some(range)
+        })
+    }
+
+    /// The parts of a list, in order; there is at least one.
+    pub(super) fn parts(&self, pending: Pending) -> impl Iterator<Item = Part<'_>> + Clone {
+        self.ranges(pending).map(|range| {
             let bytes = &self.bytes[range.start as usize..range.end as usize];
-            Some(Part { bytes, class: range.class, start: range.start, states: &self.states })
+            Part { bytes, class: range.class, start: range.start, states: &self.states }
         })
     }
 

@@ -6,7 +6,7 @@ use mio::{Events, Interest as Readiness, Poll, Token, net::TcpStream};
 
 use super::{Admission, BELL, Door, Fanout, Reading, Setup};
 use crate::{
-    clock,
+    clock, config,
     market::Nanos,
     metrics,
     ring::{Lapped, Reader},
@@ -68,6 +68,27 @@ impl Driver {
             now: clock::now(),
             gauges_due: Nanos(0),
             metrics: metrics::Shard::of(index),
+        }
+    }
+
+    /// Opens what hands bytes to the kernel; to be called on the thread that runs.
+    ///
+    /// # Errors
+    /// If it has to be io_uring and the kernel refuses that.
+    pub(super) fn prepare(&mut self, wanted: config::Sender) -> io::Result<()> {
+        if wanted == config::Sender::Epoll {
+            return Ok(());
+        }
+        match self.fanout.send_in_batches() {
+            Err(error) if wanted == config::Sender::IoUring => {
+                let way_out = "delivery.sender is \"io_uring\", which the kernel refuses; set it to \"auto\"";
+                Err(io::Error::new(error.kind(), format!("{way_out}: {error}")))
+            }
+            Err(error) => {
+                tracing::info!(%error, "no io_uring for this process: sends are one system call each");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 

@@ -49,6 +49,7 @@ pub struct Fanout<W> {
     heartbeats: Schedule,
     endings: Schedule,
     scratch: Scratch,
+    sender: flush::Sender,
     tally: Tally,
 }
 
@@ -61,7 +62,6 @@ struct Scratch {
     /// One message of SBE.
     message: Vec<u8>,
     name: Vec<u8>,
-    gathered: Vec<u8>,
 }
 
 /// What happened since the last [`Fanout::take_tally`], in plain integers.
@@ -122,6 +122,7 @@ impl<W: Wire> Fanout<W> {
             heartbeats: Schedule::new(look_ms),
             endings: Schedule::new(config.close_timeout_ms),
             scratch: Scratch::default(),
+            sender: flush::Sender::default(),
             tally: Tally::default(),
         }
     }

@@ -72,6 +72,11 @@ impl<W> Links<W> {
         LinkId { index, generation: slot.generation }
     }
 
+    /// The session with this index, to look at.
+    pub(super) fn get(&self, index: u32) -> Option<&Link<W>> {
+        self.slots.get(index as usize)?.link.as_ref()
+    }
+
     /// The session with this index.
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Link<W>> {
         self.slots.get_mut(index as usize)?.link.as_mut()

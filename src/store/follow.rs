@@ -20,7 +20,7 @@ use crate::{
 
 /// How often the rings are looked at. The writer is spared a wake-up per batch: nobody waits for history, and the views
 /// have what is younger.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The running threads; they are stopped and joined by [`Following::stop`] or on drop.
 #[derive(Debug)]

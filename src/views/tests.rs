@@ -244,7 +244,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
-fn the_thread_wakes_for_batches_and_asks_for_books_when_lapped() {
+fn who_asks_catches_up_first_and_the_thread_asks_for_books_when_lapped() {
     let catalogue = catalogue();
     let views = Views::new(Arc::clone(&catalogue));
     let interest = Arc::new(Interest::new(catalogue.instruments().len()));
@@ -254,9 +254,15 @@ fn the_thread_wakes_for_batches_and_asks_for_books_when_lapped() {
     let mut batch = Batch::default();
     snapshot(&mut batch, 1, [&[level(1, 1)], &[level(2, 1)]], false);
     publisher.publish(&mut batch);
-    wait_until("the first book", || views.depth(BTC, 1).is_some());
-    // One by one, so that the thread parks between.
-    for id in 2..50 {
+    views.catch_up();
+    assert!(views.depth(BTC, 1).is_some(), "the first book");
+    for id in 2..25 {
+        diff(&mut batch, Cadence::Fast, id, id, [&[level(1, id)], &[]]);
+        publisher.publish(&mut batch);
+        views.catch_up();
+        assert_eq!(views.depth(BTC, 1).map(|depth| depth.last_id), Some(id));
+    }
+    for id in 25..50 {
         diff(&mut batch, Cadence::Fast, id, id, [&[level(1, id)], &[]]);
         publisher.publish(&mut batch);
         wait_until("a diff", || views.depth(BTC, 1).is_some_and(|depth| depth.last_id == id));

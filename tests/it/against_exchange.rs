@@ -266,7 +266,7 @@ const STATES: [&str; 6] = ["ticker", "miniTicker", "kline_1m", "avgPrice", "refe
 #[tokio::test]
 async fn what_the_exchange_sends_is_passed_on_as_it_is() {
     let market = exchange(&SYMBOLS, |settings| settings.rate = 600);
-    let config = Scratch::with("passed.toml", &venue(&market));
+    let config = Scratch::with("passed.toml", &format!("[engine]\nthread = \"intake\"\n{}", venue(&market)));
     let served = Served::start(&["serve", "--config", config.path()]);
     until_ready(&served).await;
     let names: Vec<String> = SYMBOLS

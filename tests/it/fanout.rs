@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tickcast::{
-    config::Config,
+    config::{Config, Sender},
     market::{Best, Catalogue, InstrumentId, Nanos, Price, Quantity, Trade},
     ring::{self, Publisher},
     session,
@@ -185,11 +185,20 @@ async fn bytes_behind_the_upgrade_request_are_heard() {
     assert_eq!(closed(&mut client).await, (1008, "Invalid request".to_owned()));
 }
 
+/// Both ways to the kernel; where it gives no io_uring, the first twice.
+const SENDERS: [Sender; 2] = [Sender::Epoll, Sender::Auto];
+
 #[tokio::test]
 async fn many_sessions_hear_all_in_order() {
+    for sender in SENDERS {
+        many_hear_all(sender).await;
+    }
+}
+
+async fn many_hear_all(sender: Sender) {
     const SESSIONS: usize = 300;
     const TRADES: i64 = 200;
-    let mut rig = Rig::new(|_| {});
+    let mut rig = Rig::new(|config| config.delivery.sender = sender);
     let mut clients = Vec::new();
     for index in 0..SESSIONS {
         clients
@@ -211,7 +220,14 @@ async fn many_sessions_hear_all_in_order() {
 
 #[tokio::test]
 async fn a_slow_client_is_closed_and_disturbs_nobody() {
+    for sender in SENDERS {
+        slow_is_closed(sender).await;
+    }
+}
+
+async fn slow_is_closed(sender: Sender) {
     let mut rig = Rig::new(|config| {
+        config.delivery.sender = sender;
         config.session.outbox_bytes_max = 100_000;
         config.session.close_timeout_ms = 60_000;
     });

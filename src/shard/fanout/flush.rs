@@ -1,27 +1,94 @@
 //! One write per session and pass.
 
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::{
+    io::{self, ErrorKind, IoSlice, Write},
+    mem,
+};
 
-use super::{Fanout, Tally};
+use super::Fanout;
 use crate::{
     encode::frame,
     session::CloseReason,
     shard::{
         Wire,
         arena::{Arena, Class, Part, Pending},
-        links::{Link, Stage},
+        gather::{GATHERED_BYTES_MAX, Gather},
+        links::{Links, Stage},
         outbox::{Full, Outbox},
+        uring::Uring,
     },
 };
 
-/// Bytes copied together for one write: what stays in the first two caches.
-const GATHERED_BYTES_MAX: usize = 64 << 10;
 /// Mean bytes of a part from which handing the kernel a list costs less than copying (shared frames of deep diffs).
 const LARGE_PART_BYTES: usize = 4 << 10;
 /// Parts per vectored write.
 const SLICES: usize = 64;
 
+/// How bytes get to the sockets, and what is on its way there.
+#[derive(Debug, Default)]
+pub(super) struct Sender {
+    /// Many sends per system call; without it each is one.
+    queue: Option<Uring>,
+    planned: Vec<Planned>,
+    results: Vec<io::Result<usize>>,
+    gather: Gather,
+}
+
+/// A session's write of this pass.
+#[derive(Clone, Copy, Debug)]
+struct Planned {
+    session: u32,
+    pending: Pending,
+    /// Where the bytes are: in the arena or gathered.
+    is_gathered: bool,
+    start: u32,
+    end: u32,
+}
+
+impl Sender {
+    /// Writes that go out together.
+    fn batch(&self) -> usize {
+        if self.queue.is_some() { Uring::SENDS_MAX } else { 1 }
+    }
+
+    fn bytes<'a>(gather: &'a Gather, arena: &'a Arena, planned: &Planned) -> &'a [u8] {
+        let from = if planned.is_gathered { gather.bytes() } else { arena.bytes() };
+        &from[planned.start as usize..planned.end as usize]
+    }
+
+    /// Does what is planned; `results` has what came of each.
+    fn send<W: Wire>(&mut self, arena: &Arena, links: &mut Links<W>) {
+        let Self { queue, planned, results, gather } = self;
+        match queue {
+            Some(queue) => {
+                let sends = planned.iter().map(|planned| {
+                    let socket = links.get(planned.session).and_then(|link| link.wire.socket());
+                    let socket = socket.expect("only sockets are planned for a queue, and nobody leaves in between");
+                    (socket, Self::bytes(gather, arena, planned))
+                });
+                queue.send_all(sends, results);
+            }
+            None => {
+                results.clear();
+                results.extend(planned.iter().map(|planned| {
+                    let Some(link) = links.get_mut(planned.session) else { return Ok(0) };
+                    link.wire.write(Self::bytes(gather, arena, planned))
+                }));
+            }
+        }
+    }
+}
+
 impl<W: Wire> Fanout<W> {
+    /// From now on sessions whose wires are sockets of the kernel are sent to in batches, by this thread.
+    ///
+    /// # Errors
+    /// If the kernel gives this process no io_uring.
+    pub fn send_in_batches(&mut self) -> io::Result<()> {
+        self.sender.queue = Some(Uring::open()?);
+        Ok(())
+    }
+
     /// Whether a flush has anything to do.
     pub fn has_pending(&self) -> bool {
         !self.arena.is_empty()
@@ -36,18 +103,93 @@ impl<W: Wire> Fanout<W> {
     pub fn flush(&mut self) {
         let touched = self.arena.take_touched();
         for &index in &touched {
-            let Some(pending) = self.arena.take(index) else { continue };
-            let Some(link) = self.links.get_mut(index) else { continue };
-            let outcome =
-                link.send(&self.arena, pending, self.outbox_bytes_max, &mut self.scratch.gathered, &mut self.tally);
-            match outcome {
-                Ok(Sent::All) => self.finish_closing(index),
-                Ok(Sent::Later) => {}
-                Ok(Sent::TooSlow) => self.close_slow(index),
-                Err(_) => self.close(index, CloseReason::Lost),
+            if let Some(pending) = self.arena.take(index) {
+                self.plan(index, pending);
             }
         }
+        self.send_planned();
+        self.sender.gather.clear();
         self.arena.clear(touched);
+    }
+
+    /// Decides how a session's bytes go, and lets them go when enough are together.
+    fn plan(&mut self, session: u32, pending: Pending) {
+        let Some(link) = self.links.get_mut(session) else { return };
+        if let Some(outbox) = &mut link.outbox {
+            let pushed = self.arena.parts(pending).try_for_each(|part| outbox.push(part, self.outbox_bytes_max));
+            self.tally.conflated += outbox.take_conflated();
+            if pushed == Err(Full) {
+                self.close_slow(session);
+            }
+            return;
+        }
+        let list = self.arena.measure(pending);
+        let planned = if let Some(only) = list.only() {
+            Planned { session, pending, is_gathered: false, start: only.start, end: only.end }
+        } else if list.bytes > GATHERED_BYTES_MAX || list.bytes / list.parts >= LARGE_PART_BYTES {
+            let sent = write_slices(&mut link.wire, self.arena.parts(pending), &mut self.tally.writes);
+            return self.settle(session, pending, list.bytes, sent);
+        } else {
+            if !self.sender.gather.has_room(list.bytes) {
+                self.send_planned();
+                self.sender.gather.clear();
+            }
+            let block = self.sender.gather.block(&self.arena, pending, &list);
+            Planned { session, pending, is_gathered: true, start: block.start, end: block.end }
+        };
+        if self.sender.queue.is_some()
+            && let Some(link) = self.links.get_mut(session).filter(|link| link.wire.socket().is_none())
+        {
+            let bytes = Sender::bytes(&self.sender.gather, &self.arena, &planned);
+            let sent = counted(bytes.len(), &mut self.tally.writes, || link.wire.write(bytes));
+            return self.settle(session, pending, list.bytes, sent);
+        }
+        self.sender.planned.push(planned);
+        if self.sender.planned.len() >= self.sender.batch() {
+            self.send_planned();
+        }
+    }
+
+    fn send_planned(&mut self) {
+        if self.sender.planned.is_empty() {
+            return;
+        }
+        self.sender.send(&self.arena, &mut self.links);
+        let (mut planned, mut results) = (mem::take(&mut self.sender.planned), mem::take(&mut self.sender.results));
+        for (planned, result) in planned.drain(..).zip(results.drain(..)) {
+            self.tally.writes += 1;
+            let total = (planned.end - planned.start) as usize;
+            self.settle(planned.session, planned.pending, total, count(result));
+        }
+        (self.sender.planned, self.sender.results) = (planned, results);
+    }
+
+    /// Goes on with a session of whose `total` bytes some were sent.
+    fn settle(&mut self, session: u32, pending: Pending, total: usize, sent: io::Result<usize>) {
+        match sent.and_then(|sent| self.hold_rest(session, pending, total, sent)) {
+            Ok(Sent::All) => self.finish_closing(session),
+            Ok(Sent::Later) => {}
+            Ok(Sent::TooSlow) => self.close_slow(session),
+            Err(_) => self.close(session, CloseReason::Lost),
+        }
+    }
+
+    fn hold_rest(&mut self, session: u32, pending: Pending, total: usize, sent: usize) -> io::Result<Sent> {
+        self.tally.bytes += sent as u64;
+        if sent == total {
+            return Ok(Sent::All);
+        }
+        let Some(link) = self.links.get_mut(session) else { return Ok(Sent::Later) };
+        let outbox = link.outbox.insert(Box::<Outbox>::default());
+        if outbox.begin(self.arena.parts(pending), sent, self.outbox_bytes_max) == Err(Full) {
+            return Ok(Sent::TooSlow);
+        }
+        // A short write is not yet the "would block" that arms the poll's next notice.
+        if outbox.drain(&mut link.wire, &mut self.tally)? {
+            link.outbox = None;
+            return Ok(Sent::All);
+        }
+        Ok(Sent::Later)
     }
 
     /// Goes on with a session whose socket takes bytes again.
@@ -100,73 +242,6 @@ enum Sent {
     TooSlow,
 }
 
-impl<W: Wire> Link<W> {
-    fn send(
-        &mut self,
-        arena: &Arena,
-        pending: Pending,
-        outbox_bytes_max: usize,
-        gathered: &mut Vec<u8>,
-        tally: &mut Tally,
-    ) -> io::Result<Sent> {
-        let parts = arena.parts(pending);
-        if let Some(outbox) = &mut self.outbox {
-            let pushed = parts.clone().try_for_each(|part| outbox.push(part, outbox_bytes_max));
-            tally.conflated += outbox.take_conflated();
-            return Ok(if pushed == Err(Full) { Sent::TooSlow } else { Sent::Later });
-        }
-        let (count, total) = parts.clone().fold((0, 0), |(count, total), part| (count + 1, total + part.bytes.len()));
-        let wire = &mut self.wire;
-        let sent = match parts.clone().next() {
-            Some(only) if count == 1 => write_once(wire, only.bytes, &mut tally.writes)?,
-            _ if total / count >= LARGE_PART_BYTES => write_slices(wire, parts.clone(), &mut tally.writes)?,
-            _ => write_gathered(wire, parts.clone(), gathered, &mut tally.writes)?,
-        };
-        tally.bytes += sent as u64;
-        if sent == total {
-            return Ok(Sent::All);
-        }
-        let outbox = self.outbox.insert(Box::<Outbox>::default());
-        if outbox.begin(parts, sent, outbox_bytes_max) == Err(Full) {
-            return Ok(Sent::TooSlow);
-        }
-        // A short write is not yet the "would block" that arms the poll's next notice.
-        if outbox.drain(wire, tally)? {
-            self.outbox = None;
-            return Ok(Sent::All);
-        }
-        Ok(Sent::Later)
-    }
-}
-
-/// Writes `bytes` and says how many went; zero when the socket takes none now.
-fn write_once(wire: &mut impl Write, bytes: &[u8], writes: &mut u64) -> io::Result<usize> {
-    counted(bytes.len(), writes, || wire.write(bytes))
-}
-
-/// Copies small parts together in a buffer that is hot, and writes that.
-fn write_gathered<'a>(
-    wire: &mut impl Write,
-    parts: impl Iterator<Item = Part<'a>>,
-    gathered: &mut Vec<u8>,
-    writes: &mut u64,
-) -> io::Result<usize> {
-    let mut sent = 0;
-    gathered.clear();
-    for part in parts {
-        if gathered.len() + part.bytes.len() > GATHERED_BYTES_MAX && !gathered.is_empty() {
-            let count = write_once(wire, gathered, writes)?;
-            sent += count;
-            if count < gathered.len() {
-                return Ok(sent);
-            }
-            gathered.clear();
-        }
-        gathered.extend_from_slice(part.bytes);
-    }
-    Ok(sent + write_once(wire, gathered, writes)?)
-}
-
 /// Hands large parts to the kernel where they are.
 fn write_slices<'a>(
     wire: &mut impl Write,
@@ -195,14 +270,17 @@ fn write_slices<'a>(
 }
 
 fn counted(wanted: usize, writes: &mut u64, mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        *writes += 1;
-        match write() {
-            Ok(0) if wanted > 0 => return Err(ErrorKind::WriteZero.into()),
-            Ok(sent) => return Ok(sent),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+    *writes += 1;
+    match write() {
+        Ok(0) if wanted > 0 => Err(ErrorKind::WriteZero.into()),
+        result => count(result),
+    }
+}
+
+/// How many bytes went; what a socket does not take now, its outbox will try again.
+fn count(result: io::Result<usize>) -> io::Result<usize> {
+    match result {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+        result => result,
     }
 }

@@ -1,0 +1,85 @@
+//! The loop around an engine, on a thread of its own or beside intake.
+
+use std::{io, thread};
+
+use tokio::{runtime::Handle, task, time};
+
+use super::Engine;
+use crate::{clock, intake::Inbound};
+
+/// A running ingest loop.
+#[derive(Debug)]
+pub enum Running {
+    /// On a thread of its own.
+    Thread(thread::JoinHandle<()>),
+    /// Among the tasks of a runtime.
+    Task(Handle, task::JoinHandle<()>),
+}
+
+/// Runs `engine` on a thread of its own until every sender of `inbound` is gone.
+///
+/// # Errors
+/// If the thread cannot be made.
+pub fn start(mut engine: Engine, inbound: flume::Receiver<Inbound>) -> io::Result<Running> {
+    let thread = thread::Builder::new().name("engine-0".to_owned()).spawn(move || {
+        loop {
+            let wait = engine.next_due().since(clock::now());
+            let first = match inbound.recv_timeout(wait) {
+                Ok(message) => Some(message),
+                Err(flume::RecvTimeoutError::Timeout) => None,
+                Err(flume::RecvTimeoutError::Disconnected) => return,
+            };
+            engine.turn(first, &inbound);
+        }
+    })?;
+    Ok(Running::Thread(thread))
+}
+
+/// Runs `engine` among the tasks of `runtime`, which is that of intake: on one core a thread of its own would only add two
+/// context switches to every frame (docs/decisions/010-one-core.md).
+pub fn start_beside(mut engine: Engine, inbound: flume::Receiver<Inbound>, runtime: &Handle) -> Running {
+    let task = runtime.spawn(async move {
+        loop {
+            let wait = engine.next_due().since(clock::now());
+            let first = match time::timeout(wait, inbound.recv_async()).await {
+                Ok(Ok(message)) => Some(message),
+                Ok(Err(flume::RecvError::Disconnected)) => return,
+                Err(_elapsed) => None,
+            };
+            engine.turn(first, &inbound);
+        }
+    });
+    Running::Task(runtime.clone(), task)
+}
+
+impl Engine {
+    /// One pass, with the message that ended the wait and those that are there behind it.
+    fn turn(&mut self, first: Option<Inbound>, inbound: &flume::Receiver<Inbound>) {
+        let messages = first.into_iter().chain(inbound.try_iter()).take(PASS_MESSAGES_MAX);
+        self.pass(clock::now(), messages);
+    }
+}
+
+impl Running {
+    /// Waits for the end, which comes when intake has stopped. Not for tasks of the engine's own runtime.
+    pub fn join(self) {
+        let has_failed = match self {
+            Self::Thread(thread) => thread.join().is_err(),
+            Self::Task(runtime, task) => runtime.block_on(task).is_err(),
+        };
+        if has_failed {
+            tracing::error!("the engine ended with a defect; please report what stands above");
+        }
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        match self {
+            Self::Thread(thread) => thread.is_finished(),
+            Self::Task(_, task) => task.is_finished(),
+        }
+    }
+}
+
+/// Most messages of intake in one pass: ticks are not put off without limit by a flood.
+const PASS_MESSAGES_MAX: usize = 256;
