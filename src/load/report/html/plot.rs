@@ -33,7 +33,8 @@ pub(super) fn draw(latency: &Latency) -> String {
         let y = floor - height(most * part);
         put(format_args!("<line class=\"axis\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"));
         let (x, share) = (LEFT - 6.0, most * part * 100.0);
-        put(format_args!("<text x=\"{x}\" y=\"{:.1}\" text-anchor=\"end\">{share:.0} %</text>", y + 4.0));
+        let places = if share < 10.0 { 1 } else { 0 };
+        put(format_args!("<text x=\"{x}\" y=\"{:.1}\" text-anchor=\"end\">{share:.places$} %</text>", y + 4.0));
     }
     for bar in bars.iter().filter(|bar| bar.count > 0) {
         let share = bar.count as f64 / total;
@@ -56,7 +57,8 @@ pub(super) fn draw(latency: &Latency) -> String {
         let ms = 10_f64.powi(exponent);
         if scale.holds(ms) {
             let (x, y) = (scale.x(ms), HEIGHT - 8.0);
-            put(format_args!("<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"middle\">{}</text>", duration(ms)));
+            let anchor = if x > WIDTH - LEFT { "end" } else { "middle" };
+            put(format_args!("<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{}</text>", duration(ms)));
         }
     }
     let percentiles = &latency.percentiles;
