@@ -1,6 +1,7 @@
 //! What the user typed, and what is run for it.
 
 mod exchange;
+mod load;
 mod record;
 mod replay;
 mod serve;
@@ -38,6 +39,7 @@ Exit codes:
 First steps:
   tickcast                                  serve the simulated market
   tickcast tail btcusdt@depth20 --pretty    watch a stream of it
+  tickcast load                             measure this machine
   tickcast serve --config FILE              serve real exchanges (config/binance.toml is a start)";
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +54,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Print streams as they come: lines for a person on a terminal, JSON in a pipe.
     Tail(tail::Arguments),
+    /// Measure a server, by default one of its own on this machine: many clients, rates, latency, loss, memory.
+    Load(load::Arguments),
     /// Read the configuration, say what is wrong with it or what it comes to.
     CheckConfig,
     /// Print every key with its default, unit, limit and reason.
@@ -93,11 +97,14 @@ struct Failure {
 
 impl Failure {
     const RUNTIME: u8 = 1;
+    const USAGE: u8 = 2;
     const NO_INPUT: u8 = 66;
     const UNAVAILABLE: u8 = 69;
     const DEFECT: u8 = 70;
     const CANNOT_CREATE: u8 = 73;
     const CONFIG: u8 = 78;
+    /// What a shell shows for a program ended by Ctrl-C.
+    const INTERRUPTED: u8 = 130;
 
     fn new(code: u8, message: impl Display) -> Self {
         Self { code, message: message.to_string() }
@@ -124,15 +131,19 @@ impl From<StartError> for Failure {
 }
 
 fn execute(line: Line) -> Result<(), Failure> {
-    let Settings { config: file, set, log } = line.settings;
-    let load = || load(file, set, log);
+    let settings = line.settings;
+    let config = || read_config(&settings);
     match line.command {
-        None | Some(Command::Serve) => serve::run(with_log(load()?)?),
-        Some(Command::Exchange(arguments)) => exchange::run(with_log(load()?)?, &arguments),
-        Some(Command::Record(arguments)) => record::run(with_log(load()?)?, &arguments),
-        Some(Command::Replay(arguments)) => replay::run(with_log(load()?)?, &arguments),
-        Some(Command::Tail(arguments)) => tail::run(&load()?, &arguments),
-        Some(Command::CheckConfig) => check_config(&load()?),
+        None | Some(Command::Serve) => serve::run(with_log(config()?)?),
+        Some(Command::Exchange(arguments)) => exchange::run(with_log(config()?)?, &arguments),
+        Some(Command::Record(arguments)) => record::run(with_log(config()?)?, &arguments),
+        Some(Command::Replay(arguments)) => replay::run(with_log(config()?)?, &arguments),
+        Some(Command::Tail(arguments)) => tail::run(&config()?, &arguments),
+        Some(Command::Load(arguments)) => {
+            config()?;
+            load::run(&settings, &arguments)
+        }
+        Some(Command::CheckConfig) => check_config(&config()?),
         Some(Command::DefaultConfig) => {
             print!("{DEFAULT_TOML}");
             Ok(())
@@ -140,17 +151,18 @@ fn execute(line: Line) -> Result<(), Failure> {
     }
 }
 
-fn load(file: Option<PathBuf>, set: Vec<(String, String)>, log: Option<String>) -> Result<Config, Failure> {
+fn read_config(settings: &Settings) -> Result<Config, Failure> {
+    let file = settings.config.as_ref();
     let file = file
         .map(|path| {
             let name = path.display().to_string();
-            let text = fs::read_to_string(&path)
+            let text = fs::read_to_string(path)
                 .map_err(|error| Failure::new(Failure::NO_INPUT, format_args!("--config {name}: {error}")))?;
             Ok::<_, Failure>((name, text))
         })
         .transpose()?;
-    let mut flags = set;
-    flags.extend(log.map(|level| ("log.level".to_owned(), level)));
+    let mut flags = settings.set.clone();
+    flags.extend(settings.log.clone().map(|level| ("log.level".to_owned(), level)));
     Ok(Config::load(&Overrides { file, environment: std::env::vars().collect(), flags })?)
 }
 

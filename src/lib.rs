@@ -73,6 +73,9 @@ pub mod server;
 // A seeded exchange and a replayed one that speak a venue's protocol over loopback sockets.
 pub mod sim;
 
+// A load generator: clients in numbers, and the report.
+pub mod load;
+
 // Builds and joins everything, one stage a line; signals and drain.
 pub mod app;
 

@@ -37,7 +37,9 @@ impl Drop for ConfigFile {
 fn help_names_every_command_and_the_exit_codes() {
     let (code, help, _) = process::run(&["--help"]);
     assert_eq!(code, 0);
-    for word in ["serve", "exchange", "record", "replay", "tail", "check-config", "default-config", "Exit codes"] {
+    for word in
+        ["serve", "exchange", "record", "replay", "tail", "load", "check-config", "default-config", "Exit codes"]
+    {
         assert!(help.contains(word), "help lacks {word}:\n{help}");
     }
     assert_eq!(process::run(&["nonsense"]).0, 2);

@@ -18,6 +18,7 @@ mod intake;
 mod kraken;
 mod kraken_books;
 mod life;
+mod load;
 mod oracle;
 mod process;
 mod recorded_sessions;

@@ -27,6 +27,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("shard", &["market", "topic", "ring", "encode", "session", "clock", "metrics", "config"]),
     ("server", &["market", "topic", "encode", "clock", "shard", "session", "config", "metrics", "views", "store"]),
     ("sim", &["market", "recording", "clock"]),
+    ("load", &["market", "clock"]),
 ];
 
 /// Rooms that build and join: they may name everything.
