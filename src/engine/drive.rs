@@ -36,7 +36,7 @@ pub fn start(mut engine: Engine, inbound: flume::Receiver<Inbound>) -> io::Resul
 }
 
 /// Runs `engine` among the tasks of `runtime`, which is that of intake: on one core a thread of its own would only add two
-/// context switches to every frame (docs/decisions/012-one-core.md).
+/// context switches to every frame (docs/decisions/013-one-core.md).
 pub fn start_beside(mut engine: Engine, inbound: flume::Receiver<Inbound>, runtime: &Handle) -> Running {
     let task = runtime.spawn(async move {
         loop {

@@ -2,7 +2,7 @@
 //!
 //! The only `unsafe` of the crate, as nothing safe hands a borrowed buffer to the kernel's queue. What makes it sound is
 //! narrow: no call returns before the kernel has answered each of its sends, so every borrow outlives its use.
-#![allow(unsafe_code, reason = "the submission queue takes raw buffers; measured in docs/decisions/011-io-uring.md")]
+#![allow(unsafe_code, reason = "the submission queue takes raw buffers; measured in docs/decisions/012-io-uring.md")]
 
 use std::{
     io::{self, ErrorKind},
