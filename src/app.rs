@@ -21,7 +21,7 @@ use crate::{
     market::{Catalogue, Series},
     metrics,
     ring::{self, Publisher},
-    server::{self, BindError, Server},
+    server::{self, BindError, CertificateError, DoorError, Server},
     sim,
     store::{self, Store, StoreError},
     topic::{Batch, Interest},
@@ -40,6 +40,9 @@ pub enum StartError {
     /// An address cannot be listened at.
     #[error(transparent)]
     Address(#[from] BindError),
+    /// TLS is wanted and certificate or key are no good.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The history cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,6 +57,15 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl From<DoorError> for StartError {
+    fn from(error: DoorError) -> Self {
+        match error {
+            DoorError::Address(error) => Self::Address(error),
+            DoorError::Certificate(error) => Self::Certificate(error),
+        }
+    }
 }
 
 impl StartError {
@@ -155,6 +167,11 @@ impl App {
     /// Where the public door is.
     pub fn public_address(&self) -> SocketAddr {
         self.server.public_addr()
+    }
+
+    /// Whether the doors for clients speak TLS.
+    pub fn is_secure(&self) -> bool {
+        self.server.is_secure()
     }
 
     /// Where the door of SBE is; `None` if it is switched off.

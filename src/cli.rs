@@ -122,6 +122,7 @@ impl From<StartError> for Failure {
         let code = match error {
             StartError::Config(_) => Self::CONFIG,
             StartError::Address(_) => Self::UNAVAILABLE,
+            StartError::Certificate(_) => Self::NO_INPUT,
             StartError::Store(_) => Self::CANNOT_CREATE,
             StartError::Recording(_) => Self::NO_INPUT,
             StartError::System { .. } => Self::DEFECT,
@@ -181,12 +182,17 @@ fn with_log(config: Config) -> Result<Config, Failure> {
 
 fn check_config(config: &Config) -> Result<(), Failure> {
     crate::app::check(config)?;
+    crate::server::check(config).map_err(StartError::from)?;
     println!("The configuration is good.");
     println!("  public door   {}", config.server.listen);
     match config.sbe.listen {
         Some(address) if config.sbe.api_keys.is_empty() => println!("  SBE door      {address}"),
         Some(address) => println!("  SBE door      {address}, for {} API keys", config.sbe.api_keys.len()),
         None => println!("  SBE door      none"),
+    }
+    match config.tls.certificate.as_str() {
+        "" => println!("  TLS           none"),
+        certificate => println!("  TLS           at both, with {certificate}"),
     }
     println!("  ops door      {}", config.ops.listen);
     for venue in &config.venues {

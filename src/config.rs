@@ -23,6 +23,7 @@ pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 pub struct Config {
     pub server: Server,
     pub sbe: Sbe,
+    pub tls: Tls,
     pub session: Session,
     pub ws_api: WsApi,
     pub delivery: Delivery,
@@ -63,6 +64,14 @@ pub struct Sbe {
     #[serde(deserialize_with = "address_or_nothing")]
     pub listen: Option<SocketAddr>,
     pub api_keys: Vec<ApiKey>,
+}
+
+/// TLS at the doors for clients.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "see config/default.toml")]
+pub struct Tls {
+    pub certificate: String,
+    pub key: String,
 }
 
 /// One client connection.

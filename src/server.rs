@@ -5,6 +5,7 @@
 //! already read first.
 
 mod api_key;
+mod certificate;
 mod docs;
 mod head;
 mod limits;
@@ -13,19 +14,18 @@ mod ops;
 mod public;
 mod rest;
 mod rewind;
+mod stream;
 mod ws_api;
 
+pub use certificate::CertificateError;
 pub use listen::BindError;
 pub use rest::{Answer, Ask, Call, Endpoint, Parameters, Refusal, Rest};
 
-use std::{
-    net::{SocketAddr, TcpStream},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
+use thiserror::Error;
 use tokio::{
     net::TcpListener,
     runtime::Handle,
@@ -33,8 +33,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::docs::Docs;
-use crate::{config::Config, market::Catalogue, metrics, store::Store, topic::Encoding, views::Views};
+use self::{certificate::Certificate, docs::Docs};
+use crate::{
+    config::Config, market::Catalogue, metrics, shard::Transport, store::Store, topic::Encoding, views::Views,
+};
 
 /// How long open requests may take to end when the server shuts down.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
@@ -61,13 +63,24 @@ pub trait Shards: Send + Sync + 'static {
     /// 404 for a path that is no stream, 400 for parameters that cannot be.
     fn opening(&self, target: &str, encoding: Encoding) -> Result<Self::Opening, Rejection>;
 
-    /// Takes over a socket, non-blocking and already answered with 101; `early` are bytes the client sent behind its
+    /// Takes over a connection, non-blocking and already answered with 101; `early` are bytes the client sent behind its
     /// request.
     ///
     /// # Errors
-    /// Gives the socket back if no shard takes it.
-    fn admit(&self, socket: TcpStream, early: Bytes, opening: Self::Opening, peer: SocketAddr)
-    -> Result<(), TcpStream>;
+    /// Gives the connection back if no shard takes it.
+    fn admit(&self, socket: Transport, early: Bytes, opening: Self::Opening, peer: SocketAddr)
+    -> Result<(), Transport>;
+}
+
+/// The doors cannot be opened.
+#[derive(Debug, Error)]
+pub enum DoorError {
+    /// An address cannot be listened at.
+    #[error(transparent)]
+    Address(#[from] BindError),
+    /// There is no TLS with what the configuration names.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
 }
 
 /// How far the doors are on their way out.
@@ -84,6 +97,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Server {
     public: SocketAddr,
+    is_secure: bool,
     sbe: Option<SocketAddr>,
     ops: SocketAddr,
     phase: watch::Sender<Phase>,
@@ -97,7 +111,7 @@ pub struct Server {
 /// Opens the doors of `config.server`, `config.sbe` and `config.ops` on `runtime`.
 ///
 /// # Errors
-/// If an address cannot be listened on.
+/// If an address cannot be listened on, or TLS is wanted and certificate or key are no good.
 pub fn start<S: Shards>(
     runtime: &Handle,
     config: &Config,
@@ -106,7 +120,8 @@ pub fn start<S: Shards>(
     store: Arc<Store>,
     shards: Arc<S>,
     prometheus: PrometheusHandle,
-) -> Result<Server, BindError> {
+) -> Result<Server, DoorError> {
+    let tls = Certificate::load(&config.tls)?.map(Arc::new);
     listen::raise_descriptor_limit();
     let settings = &config.server;
     if settings.exempt_loopback {
@@ -132,7 +147,7 @@ pub fn start<S: Shards>(
     let door = Arc::new(public::Door::new(
         config,
         Arc::clone(&catalogue),
-        public::Answers { rest, docs },
+        public::Answers { rest, docs, tls: tls.clone() },
         shards,
         metrics.clone(),
         places,
@@ -143,22 +158,39 @@ pub fn start<S: Shards>(
     let mut tasks = vec![
         tokio::spawn(public::serve(Arc::clone(&door), public.0, Encoding::Json)),
         tokio::spawn(ops::serve(Arc::new(ops_door), ops.0, metrics)),
-        tokio::spawn(keep_up(prometheus, watched)),
+        tokio::spawn(keep_up(prometheus, watched.clone())),
     ];
+    let is_secure = tls.is_some();
+    if let Some(certificate) = tls {
+        tasks.push(tokio::spawn(keep_certificate(certificate, watched)));
+    }
     let sbe = sbe.map(|(listener, address)| {
         tasks.push(tokio::spawn(public::serve(door, listener, Encoding::Sbe)));
         tracing::info!(sbe = %address, wants_key = !config.sbe.api_keys.is_empty(), "the door of SBE is open");
         address
     });
     let [public, ops] = addresses;
-    tracing::info!(%public, %ops, "doors are open");
-    Ok(Server { public, sbe, ops, phase, pending, pending_max, ws_api, ws_api_max, tasks })
+    tracing::info!(%public, %ops, is_secure, "doors are open");
+    Ok(Server { public, is_secure, sbe, ops, phase, pending, pending_max, ws_api, ws_api_max, tasks })
+}
+
+/// Looks at what the doors need besides addresses.
+///
+/// # Errors
+/// If TLS is wanted and certificate or key are no good.
+pub fn check(config: &Config) -> Result<(), CertificateError> {
+    Certificate::load(&config.tls).map(drop)
 }
 
 impl Server {
     /// Where the public door is, with the port that the system chose if port 0 was configured.
     pub fn public_addr(&self) -> SocketAddr {
         self.public
+    }
+
+    /// Whether the doors for clients speak TLS.
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
     }
 
     /// Where the door of SBE is; `None` if it is switched off.
@@ -213,6 +245,13 @@ fn register(
 async fn reached(mut watched: watch::Receiver<Phase>, phase: Phase) {
     // An error means that the server is gone, which is further than any phase.
     let _ = watched.wait_for(|now| *now >= phase).await;
+}
+
+async fn keep_certificate(certificate: Arc<Certificate>, watched: watch::Receiver<Phase>) {
+    tokio::select! {
+        () = reached(watched, Phase::Draining) => {}
+        () = certificate.follow() => {}
+    }
 }
 
 async fn keep_up(prometheus: PrometheusHandle, watched: watch::Receiver<Phase>) {

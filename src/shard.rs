@@ -16,11 +16,11 @@ mod uring;
 mod wire;
 
 pub use fanout::{Fanout, Reading, Tally};
-pub use wire::Wire;
+pub use wire::{Secure, Socket, Transport, Wire};
 
 use std::{
     io,
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering},
@@ -53,7 +53,7 @@ const BELL: Token = Token(usize::MAX);
 #[derive(Debug)]
 pub struct Admission {
     /// Its socket; the shard makes it non-blocking and switches Nagle's algorithm off.
-    pub socket: TcpStream,
+    pub socket: Transport,
     /// Bytes that the client sent behind its request.
     pub early: Bytes,
     /// What the request's URL said.
@@ -254,14 +254,14 @@ mod tests {
     fn a_storm_waits_for_a_shard_that_is_busy() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
         let peer = listener.local_addr().expect("it is bound");
-        let socket = TcpStream::connect(peer).expect("it listens");
+        let socket = std::net::TcpStream::connect(peer).expect("it listens");
         let builder = Builder::new(0).expect("a poll");
         // Nobody takes anything out: the thread is as busy as it can be.
         let (sender, _inbox) = inbox();
         let shard = Shard { inbox: sender, shared: Arc::default(), bell: builder.bell, thread: None };
         let opening = session::opening("/ws", &Catalogue::new()).expect("a path of ours");
         for index in 0..4_000 {
-            let socket = socket.try_clone().expect("a descriptor");
+            let socket = socket.try_clone().expect("a descriptor").into();
             let admission = Admission { socket, early: Bytes::new(), opening: opening.clone(), peer };
             assert!(shard.admit(admission).is_ok(), "connection {index} was sent away");
         }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -16,7 +16,7 @@ use crate::{
     ring::Publisher,
     server::{self, Rejection},
     session::{self, Opening},
-    shard::{Admission, Builder, Setup, Shard},
+    shard::{Admission, Builder, Setup, Shard, Transport},
     topic::{Batch, Encoding, Interest},
 };
 
@@ -79,7 +79,7 @@ impl server::Shards for Shards {
             .map_err(|rejection| Rejection { status: rejection.status, body: rejection.body.to_owned() })
     }
 
-    fn admit(&self, socket: TcpStream, early: Bytes, opening: Opening, peer: SocketAddr) -> Result<(), TcpStream> {
+    fn admit(&self, socket: Transport, early: Bytes, opening: Opening, peer: SocketAddr) -> Result<(), Transport> {
         let _turn = self.dealing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(emptiest) = self.shards.iter().min_by_key(|shard| shard.sessions()) else { return Err(socket) };
         emptiest.admit(Admission { socket, early, opening, peer }).map_err(|admission| admission.socket)

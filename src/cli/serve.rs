@@ -18,14 +18,15 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
 /// Tells a newcomer where everything is.
 pub(super) fn announce(app: &App) {
     let (public, ops) = (app.public_address(), app.ops_address());
+    let [ws, http] = if app.is_secure() { ["wss", "https"] } else { ["ws", "http"] };
     eprintln!();
     eprintln!("  Tickcast serves {} instruments of {}.", app.instruments(), app.venues().join(", "));
-    eprintln!("  Streams      ws://{public}/ws/{}@depth20@100ms", app.example_symbol().to_lowercase());
+    eprintln!("  Streams      {ws}://{public}/ws/{}@depth20@100ms", app.example_symbol().to_lowercase());
     if let Some(sbe) = app.sbe_address() {
-        eprintln!("  SBE          ws://{sbe}/ws/{}@bestBidAsk", app.example_symbol().to_lowercase());
+        eprintln!("  SBE          {ws}://{sbe}/ws/{}@bestBidAsk", app.example_symbol().to_lowercase());
     }
-    eprintln!("  REST         http://{public}/api/v3/depth?symbol={}&limit=5", app.example_symbol());
-    eprintln!("  Page         http://{public}/");
+    eprintln!("  REST         {http}://{public}/api/v3/depth?symbol={}&limit=5", app.example_symbol());
+    eprintln!("  Page         {http}://{public}/");
     eprintln!("  Metrics      http://{ops}/metrics");
     eprintln!("  Stop it with Ctrl-C.");
     eprintln!();

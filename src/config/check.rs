@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Config, ConfigError, Exchange, Sbe, Venue, api_key::KEY_BYTES_MAX};
+use super::{Config, ConfigError, Exchange, Sbe, Tls, Venue, api_key::KEY_BYTES_MAX};
 use crate::topic::VENUES_MAX;
 
 /// Names of ours in paths: a venue that took one could not be reached.
@@ -25,6 +25,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("server.request_bytes_max", server.request_bytes_max, 1024, 1 << 20)?;
     range("server.pending_max", server.pending_max, 1, 1 << 20)?;
     sbe(&config.sbe)?;
+    tls(&config.tls)?;
     range("server.ban_first_ms", server.ban_first_ms, 1000, 30 * 86_400_000)?;
     range("server.ban_max_ms", server.ban_max_ms, server.ban_first_ms, 30 * 86_400_000)?;
     range("session.streams_max", session.streams_max, 1, 65_536)?;
@@ -95,6 +96,16 @@ fn sbe(sbe: &Sbe) -> Result<(), ConfigError> {
     let Some(at) = sbe.api_keys.iter().position(|key| !key.is_legal()) else { return Ok(()) };
     let expected = format!("a key has to be 1 to {KEY_BYTES_MAX} printable ASCII characters without blanks");
     Err(out_of_range("sbe.api_keys", format_args!("wrong in place {}", at + 1), expected))
+}
+
+fn tls(tls: &Tls) -> Result<(), ConfigError> {
+    let (empty, other) = match (tls.certificate.is_empty(), tls.key.is_empty()) {
+        (true, false) => ("tls.certificate", "tls.key"),
+        (false, true) => ("tls.key", "tls.certificate"),
+        _ => return Ok(()),
+    };
+    let expected = format!("it has to name a PEM file, since `{other}` does; or leave both empty, for no TLS");
+    Err(out_of_range(empty, "empty", expected))
 }
 
 /// All of them are looked at in each handshake.

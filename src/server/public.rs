@@ -2,7 +2,7 @@
 //!
 //! The door of SBE shares everything with the one of JSON, limits per address included; it has no REST.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
@@ -16,7 +16,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
@@ -24,11 +24,13 @@ use tokio::{
 use super::{
     Phase, Rejection, Rest, Shards,
     api_key::ApiKey,
+    certificate::Certificate,
     docs::{Called, Docs},
     head::{self, HEADERS_MAX, Handshake, Head},
     limits::{Allowance, Weights},
     listen, reached,
     rewind::Rewind,
+    stream::Stream,
     ws_api::{self, Api},
 };
 use crate::{
@@ -72,6 +74,7 @@ pub(super) struct Door<S> {
     keys: Vec<config::ApiKey>,
     connects: Allowance,
     weights: Arc<Weights>,
+    tls: Option<Arc<Certificate>>,
     handshake_timeout: Duration,
     request_bytes_max: usize,
     metrics: metrics::Server,
@@ -92,6 +95,8 @@ pub(super) struct Places {
 pub(super) struct Answers {
     pub(super) rest: Rest,
     pub(super) docs: Docs,
+    /// What they are encrypted with, if they are.
+    pub(super) tls: Option<Arc<Certificate>>,
 }
 
 impl<S: Shards> Door<S> {
@@ -105,7 +110,7 @@ impl<S: Shards> Door<S> {
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let settings = &config.server;
-        let Answers { rest, docs } = answers;
+        let Answers { rest, docs, tls } = answers;
         let rest = Arc::new(rest);
         let weights = Arc::new(Weights::new(settings));
         let Places { pending, ws_api } = places;
@@ -119,6 +124,7 @@ impl<S: Shards> Door<S> {
             keys: config.sbe.api_keys.clone(),
             connects: Allowance::new(settings.connects_per_five_minutes, CONNECTS_WINDOW, settings.exempt_loopback),
             weights,
+            tls,
             handshake_timeout: Duration::from_millis(settings.handshake_timeout_ms),
             request_bytes_max: settings.request_bytes_max,
             metrics,
@@ -140,12 +146,15 @@ pub(super) async fn serve<S: Shards>(door: Arc<Door<S>>, listener: TcpListener, 
     listen::accept(listener, metrics, stop, |stream, peer| {
         let Ok(permit) = Arc::clone(&door.pending).try_acquire_owned() else {
             metrics::Server::refused("pending");
+            if door.tls.is_some() {
+                return;
+            }
             let busy = Rejection { status: 503, body: "too many requests are under way".to_owned() };
             // One try: whoever cannot take a hundred bytes at once learns it from the closed socket.
             let _ = stream.try_write(&respond::refusal(&busy, Some(1)));
             return;
         };
-        tokio::spawn(greet(Arc::clone(&door), encoding, stream, peer, permit));
+        tokio::spawn(greet(Arc::clone(&door), encoding, stream.into(), peer, permit));
     })
     .await;
 }
@@ -154,7 +163,7 @@ pub(super) async fn serve<S: Shards>(door: Arc<Door<S>>, listener: TcpListener, 
 async fn greet<S: Shards>(
     door: Arc<Door<S>>,
     encoding: Encoding,
-    mut stream: TcpStream,
+    mut stream: Stream,
     peer: SocketAddr,
     permit: OwnedSemaphorePermit,
 ) {
@@ -164,7 +173,18 @@ async fn greet<S: Shards>(
         Encoding::Json => &[][..],
         Encoding::Sbe => &door.keys,
     };
-    let head = read_head(&mut stream, &mut bytes, door.request_bytes_max, keys);
+    let tls = door.tls.as_ref().map(|certificate| certificate.config());
+    let head = async {
+        if let Some(config) = tls
+            && let Err(error) = stream.secure(config).await
+        {
+            return match error.kind() {
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => First::Gone,
+                _ => First::Insecure(error),
+            };
+        }
+        read_head(&mut stream, &mut bytes, door.request_bytes_max, keys).await
+    };
     let first = tokio::select! {
         first = timeout(door.handshake_timeout, head) => first,
         () = reached(door.phase.clone(), Phase::Draining) => Ok(First::Gone),
@@ -186,6 +206,14 @@ async fn greet<S: Shards>(
             metrics::Server::refused("request");
             refuse(stream, &rejection, None).await;
         }
+        Ok(First::Insecure(error)) => {
+            metrics::Server::refused("tls");
+            tracing::debug!(%peer, %error, "no TLS with a client");
+            if error.kind() == ErrorKind::Unsupported {
+                let body = "this address speaks TLS: use https:// or wss://".to_owned();
+                refuse(stream, &Rejection { status: 400, body }, None).await;
+            }
+        }
         Ok(First::Gone) => {}
         Err(_) => {
             metrics::Server::refused("timeout");
@@ -201,7 +229,7 @@ async fn greet<S: Shards>(
 
 async fn upgrade<S: Shards>(
     door: &Arc<Door<S>>,
-    mut stream: TcpStream,
+    mut stream: Stream,
     early: Bytes,
     knock: &Knock<'_>,
     handshake: &Handshake,
@@ -222,7 +250,7 @@ fn only_streams() -> Rejection {
 }
 
 /// Sends a refusal and closes so that the client can read it.
-async fn refuse(mut stream: TcpStream, rejection: &Rejection, retry_after_s: Option<u64>) {
+async fn refuse(mut stream: Stream, rejection: &Rejection, retry_after_s: Option<u64>) {
     // Boxed: connections that are let in, ten thousand at a time, do not carry the room for this.
     let linger = Box::pin(async {
         stream.write_all(&respond::refusal(rejection, retry_after_s)).await?;
@@ -295,7 +323,8 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
         return respond::page(request.method());
     }
     let named = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let called = Called { host: named("host"), scheme: named("x-forwarded-proto") };
+    let scheme = named("x-forwarded-proto").or(door.tls.as_ref().map(|_| "https"));
+    let called = Called { host: named("host"), scheme };
     if let Some(document) = door.docs.at(path, called) {
         return respond::document(request.method(), document.content_type, document.body);
     }

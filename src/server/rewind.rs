@@ -7,25 +7,24 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::stream::Stream;
 
 /// Yields `early` and then what the socket brings.
 #[derive(Debug)]
 pub(super) struct Rewind {
     early: Bytes,
-    stream: TcpStream,
+    stream: Stream,
 }
 
 impl Rewind {
-    pub(super) fn new(early: Bytes, stream: TcpStream) -> Self {
+    pub(super) fn new(early: Bytes, stream: Stream) -> Self {
         Self { early, stream }
     }
 
     /// What is still to be read again, and the socket.
-    pub(super) fn into_parts(self) -> (Bytes, TcpStream) {
+    pub(super) fn into_parts(self) -> (Bytes, Stream) {
         (self.early, self.stream)
     }
 }

@@ -12,14 +12,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
-use tokio::{
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{
     Call, Phase, Rejection, Rest,
     limits::{Limited, Weights},
+    stream::Stream,
 };
 use crate::{
     clock, config,
@@ -122,7 +120,7 @@ impl Api {
     }
 
     /// Serves a connection to its end; `early` are bytes that the client sent behind its request.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, early: Bytes, admitted: Admitted, peer: SocketAddr) {
+    pub(super) async fn serve(self: Arc<Self>, stream: Stream, early: Bytes, admitted: Admitted, peer: SocketAddr) {
         self.show_connections();
         conversation::hold(&self, stream, early, &admitted.opening, peer).await;
         drop(admitted);

@@ -192,6 +192,11 @@ impl Arena {
         self.queues[session as usize] = EMPTY;
     }
 
+    /// Whether anything is pending for a session.
+    pub(super) fn is_pending(&self, session: u32) -> bool {
+        self.queues[session as usize].first != NONE
+    }
+
     /// Whether anything is pending.
     pub(super) fn is_empty(&self) -> bool {
         self.touched.is_empty()

@@ -2,9 +2,9 @@
 
 use std::{io, net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
-use mio::{Events, Interest as Readiness, Poll, Token, net::TcpStream};
+use mio::{Events, Interest as Readiness, Poll, Token};
 
-use super::{Admission, BELL, Door, Fanout, Reading, Setup};
+use super::{Admission, BELL, Door, Fanout, Reading, Setup, Socket};
 use crate::{
     clock, config,
     market::Nanos,
@@ -27,7 +27,7 @@ const GAUGES_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Driver {
     poll: Poll,
     events: Events,
-    fanout: Fanout<TcpStream>,
+    fanout: Fanout<Socket>,
     rings: Vec<Ring>,
     door: Door,
     buffer: Vec<u8>,
@@ -189,13 +189,11 @@ impl Driver {
 
     fn welcome(&mut self, admission: Admission) -> io::Result<SocketAddr> {
         let Admission { socket, early, opening, peer } = admission;
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
-        let mut socket = TcpStream::from_std(socket);
+        let mut socket = Socket::new(socket)?;
         let token = Token(self.fanout.vacant() as usize);
         // Both at once and edge-triggered: a healthy socket causes no notice of writability, a full one exactly one
         // when it has room again, and neither costs a system call of its own.
-        self.poll.registry().register(&mut socket, token, Readiness::READABLE | Readiness::WRITABLE)?;
+        socket.register(self.poll.registry(), token, Readiness::READABLE | Readiness::WRITABLE)?;
         self.fanout.admit(socket, &opening, &early);
         Ok(peer)
     }

@@ -179,8 +179,9 @@ impl<W: Wire> Fanout<W> {
                     return Reading::Done;
                 }
                 Ok(count) => {
+                    let is_last = count < buffer.len() && !ended && !link.wire.may_have_more();
                     self.receive(index, &mut buffer[..count]);
-                    if count < buffer.len() && !ended {
+                    if is_last {
                         return Reading::Done;
                     }
                 }

@@ -115,10 +115,13 @@ impl<W> Links<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::Socket;
 
     #[test]
     fn an_idle_session_costs_little() {
         // The socket itself is a descriptor of four bytes.
         assert!(size_of::<Slot<i32>>() <= 136, "{} bytes", size_of::<Slot<i32>>());
+        // One that may have TLS is a pointer more.
+        assert!(size_of::<Slot<Socket>>() <= 152, "{} bytes", size_of::<Slot<Socket>>());
     }
 }

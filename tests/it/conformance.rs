@@ -24,7 +24,7 @@ use tickcast::{
     ring::{Publisher, ring},
     server::{self, Rejection, Server, Shards},
     session::{self, Opening},
-    shard::{Admission, Builder, Setup, Shard},
+    shard::{Admission, Builder, Setup, Shard, Transport},
     store::Store,
     topic::{Batch, Cadence, Encoding, Interest, Payload, Update},
     views::{Following, Views, follow},
@@ -64,7 +64,7 @@ impl Shards for OneShard {
             .map_err(|rejection| Rejection { status: rejection.status, body: rejection.body.to_owned() })
     }
 
-    fn admit(&self, socket: TcpStream, early: Bytes, opening: Opening, peer: SocketAddr) -> Result<(), TcpStream> {
+    fn admit(&self, socket: Transport, early: Bytes, opening: Opening, peer: SocketAddr) -> Result<(), Transport> {
         self.shard.admit(Admission { socket, early, opening, peer }).map_err(|admission| admission.socket)
     }
 }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tickcast::server::DoorError;
+
 use crate::house::{House, config, connect, read_all, read_response, wait_until};
 
 const HANDSHAKE: &str = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -313,6 +315,7 @@ fn a_port_in_use_is_an_error_that_says_the_way_out() {
         }
         let error = House::with(&second).err().expect("the port is taken");
         let text = error.to_string();
+        let DoorError::Address(error) = error else { panic!("not about an address: {error}") };
         assert_eq!((error.address, error.key), (taken, key));
         assert!(text.contains(&taken.to_string()) && text.contains(key) && text.contains("another process"), "{text}");
     }

@@ -73,7 +73,7 @@ impl Rig {
 
     fn admit(&self, socket: TcpStream, peer: SocketAddr, url: &str, early: &'static [u8]) {
         let opening = session::opening(url, &self.catalogue).unwrap();
-        self.shard.admit(Admission { socket, early: Bytes::from_static(early), opening, peer }).unwrap();
+        self.shard.admit(Admission { socket: socket.into(), early: Bytes::from_static(early), opening, peer }).unwrap();
     }
 
     async fn open(&self, url: &str) -> Client {
@@ -356,7 +356,7 @@ async fn a_drain_says_goodbye_to_all_and_ends() {
     let opening = session::opening("/ws", &rig.catalogue).unwrap();
     let peer = silent.peer_addr().unwrap();
     let late = TcpStream::connect(rig.listener.local_addr().unwrap()).unwrap();
-    assert!(rig.shard.admit(Admission { socket: late, early: Bytes::new(), opening, peer }).is_err());
+    assert!(rig.shard.admit(Admission { socket: late.into(), early: Bytes::new(), opening, peer }).is_err());
     drop((raw, combined, silent));
     tokio::task::spawn_blocking(move || rig.shard.join()).await.unwrap().unwrap();
 }

@@ -16,7 +16,8 @@ use tickcast::{
     config::Config,
     market::{Best, Catalogue, Decimals, InstrumentId, Level, Listing, Nanos, Price, Quantity, Span, Status, Trade},
     ring::{Publisher, ring},
-    server::{BindError, Rejection, Server, Shards, start},
+    server::{DoorError, Rejection, Server, Shards, start},
+    shard::Transport,
     store::Store,
     topic::{Batch, BookState, Encoding, Interest, Payload, Update},
     views::{Following, Views, follow},
@@ -46,9 +47,10 @@ impl Shards for Lobby {
         Err(Rejection { status: 404, body: "Invalid request path".to_owned() })
     }
 
-    fn admit(&self, socket: TcpStream, early: Bytes, target: String, peer: SocketAddr) -> Result<(), TcpStream> {
+    fn admit(&self, transport: Transport, early: Bytes, target: String, peer: SocketAddr) -> Result<(), Transport> {
+        let socket = transport.socket;
         let admitted = Admitted { socket, early, target, peer };
-        self.0.lock().expect("no panic while held").send(admitted).map_err(|unsent| unsent.0.socket)
+        self.0.lock().expect("no panic while held").send(admitted).map_err(|unsent| unsent.0.socket.into())
     }
 }
 
@@ -78,7 +80,7 @@ impl House {
     }
 
     /// BTCUSDT is listed, ETHUSDT is not.
-    pub fn with(config: &Config) -> Result<Self, BindError> {
+    pub fn with(config: &Config) -> Result<Self, DoorError> {
         // reqwest wants one even for plain HTTP; a second install is refused and harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut catalogue = Catalogue::new();

@@ -30,6 +30,7 @@ mod sim;
 mod soak;
 mod storm;
 mod tidy;
+mod tls;
 mod venue_captures;
 mod venue_client;
 mod ws_api;

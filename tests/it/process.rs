@@ -80,13 +80,14 @@ impl Served {
             let _ended_already = child.wait();
             panic!("the program did not come up:\n{transcript}");
         }
+        let is_secure = transcript.contains("wss://");
         let after = |mark: &str| {
             let at = transcript.find(mark).unwrap_or_else(|| panic!("no `{mark}` in:\n{transcript}")) + mark.len();
             transcript[at..].split(['/', '\n']).next().expect("split yields a part").to_owned()
         };
         Self {
-            public: after("Streams      ws://"),
-            sbe: after("SBE          ws://"),
+            public: after(if is_secure { "Streams      wss://" } else { "Streams      ws://" }),
+            sbe: after(if is_secure { "SBE          wss://" } else { "SBE          ws://" }),
             ops: after("Metrics      http://"),
             child,
             log,

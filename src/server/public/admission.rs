@@ -3,10 +3,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 
 use super::{
-    super::{Rejection, Shards, api_key::ApiKey, ws_api},
+    super::{Rejection, Shards, api_key::ApiKey, stream::Stream, ws_api},
     Door,
 };
 use crate::{clock, metrics, topic::Encoding};
@@ -61,7 +60,7 @@ pub(super) fn admission<S: Shards>(
 /// Gives an upgraded socket to whom it is for.
 pub(super) fn hand_over<S: Shards>(
     door: &Door<S>,
-    stream: TcpStream,
+    stream: Stream,
     early: Bytes,
     admitted: Admitted<S::Opening>,
     peer: SocketAddr,
@@ -74,13 +73,13 @@ pub(super) fn hand_over<S: Shards>(
             return;
         }
     };
-    let Ok(socket) = stream.into_std() else { return };
-    match door.shards.admit(socket, early, opening, peer) {
+    let Ok((transport, unread)) = stream.leave() else { return };
+    let early = if unread.is_empty() { early } else { [early, unread].concat().into() };
+    match door.shards.admit(transport, early, opening, peer) {
         Ok(()) => door.metrics.upgrades.increment(1),
-        Err(mut socket) => {
+        Err(mut transport) => {
             metrics::Server::refused("shards");
-            // A socket that does not take four bytes is closed without them.
-            let _ = std::io::Write::write(&mut socket, &CLOSE_TRY_AGAIN_LATER);
+            transport.try_say(&CLOSE_TRY_AGAIN_LATER);
         }
     }
 }

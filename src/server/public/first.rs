@@ -1,12 +1,15 @@
 //! The first request of a connection: read as far as its head, and told apart.
 
+use std::io;
+
 use bytes::{BufMut, BytesMut};
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::io::AsyncReadExt;
 
 use super::super::{
     Rejection,
     api_key::{self, ApiKey},
     head::{self, Handshake},
+    stream::Stream,
 };
 use crate::config;
 
@@ -24,13 +27,15 @@ pub(super) enum First {
     },
     Http,
     Refused(Rejection),
+    /// It was to begin with TLS and did not.
+    Insecure(io::Error),
     /// The client closed before it had asked for anything.
     Gone,
 }
 
 /// Reads until `bytes` holds a whole head, at most `most` bytes. A key in it is held against `keys` and goes no further.
 pub(super) async fn read_head(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     bytes: &mut BytesMut,
     most: usize,
     keys: &[config::ApiKey],

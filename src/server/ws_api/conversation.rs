@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_tungstenite::{
@@ -20,11 +19,11 @@ use tokio_tungstenite::{
 use super::{Api, Opening, reply};
 use crate::{
     clock,
-    server::{Phase, reached},
+    server::{Phase, reached, stream::Stream},
     session::{CloseReason, Due, Heartbeat},
 };
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<Stream>;
 
 /// Bytes to read at once. The library's default of 128 KiB per connection is for those who are sent books.
 const READ_BYTES: usize = 4096;
@@ -35,7 +34,7 @@ const WRITE_BYTES_MAX: usize = 64 << 20;
 const LINGER_BYTES_MAX: usize = 1 << 20;
 
 /// Holds a conversation to its end.
-pub(super) async fn hold(api: &Api, stream: TcpStream, early: Bytes, opening: &Opening, peer: SocketAddr) {
+pub(super) async fn hold(api: &Api, stream: Stream, early: Bytes, opening: &Opening, peer: SocketAddr) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)

@@ -205,12 +205,18 @@ impl<W: Wire> Fanout<W> {
     /// Goes on with a session whose socket takes bytes again.
     pub fn write(&mut self, index: u32) {
         let Some(link) = self.links.get_mut(index) else { return };
-        let Some(outbox) = &mut link.outbox else { return };
-        let outcome = outbox.drain(&mut link.wire, &mut self.tally);
+        let outcome = match &mut link.outbox {
+            Some(outbox) => outbox.drain(&mut link.wire, &mut self.tally),
+            None if link.wire.is_holding() => drain(&mut link.wire),
+            None => return,
+        };
         match outcome {
             Ok(true) => {
                 link.outbox = None;
-                self.finish_closing(index);
+                // Its last frame may be among what the next flush writes.
+                if !self.arena.is_pending(index) {
+                    self.finish_closing(index);
+                }
             }
             Ok(false) => {}
             Err(_) => self.close(index, CloseReason::Lost),
@@ -235,11 +241,22 @@ impl<W: Wire> Fanout<W> {
         let Some(link) = self.links.get_mut(index) else { return };
         match link.stage {
             Stage::Open => {}
+            // Its next notice of room leads here again.
+            _ if link.wire.is_holding() => {}
             // Its FIN tells the client that the connection is over; the client's own FIN lets us forget it, without
             // the reset that unread bytes would cause.
             Stage::Closing => link.wire.finish(),
             Stage::Answering => self.remove(index),
         }
+    }
+}
+
+/// Sends what a wire holds; whether all of it went.
+fn drain(wire: &mut impl Write) -> io::Result<bool> {
+    match wire.flush() {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The work of a shard against sockets that can be starved, at times that are made up.
 
 mod conflation;
+mod holding;
 mod merging;
 mod rig;
 

@@ -29,6 +29,9 @@ pub(super) struct Ends {
     pub(super) writes: Cell<usize>,
     pub(super) is_finished: Cell<bool>,
     pub(super) is_hung_up: Cell<bool>,
+    /// Bytes of a write that are taken without room for them, as TLS does with a record.
+    pub(super) holds: Cell<usize>,
+    pub(super) held: RefCell<Vec<u8>>,
 }
 
 impl Default for Ends {
@@ -40,6 +43,8 @@ impl Default for Ends {
             writes: Cell::new(0),
             is_finished: Cell::new(false),
             is_hung_up: Cell::new(false),
+            holds: Cell::new(0),
+            held: RefCell::default(),
         }
     }
 }
@@ -56,6 +61,13 @@ impl Read for Pipe {
 
 impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.holds.get() > 0 {
+            self.flush()?;
+            let count = bytes.len().min(self.0.holds.get());
+            self.0.held.borrow_mut().extend_from_slice(&bytes[..count]);
+            let _held = self.flush();
+            return Ok(count);
+        }
         let count = bytes.len().min(self.0.room.get());
         self.0.writes.set(self.0.writes.get() + 1);
         if count == 0 {
@@ -72,13 +84,22 @@ impl Write for Pipe {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let mut held = self.0.held.borrow_mut();
+        let count = held.len().min(self.0.room.get());
+        self.0.room.set(self.0.room.get() - count);
+        self.0.outbound.borrow_mut().extend(held.drain(..count));
+        if held.is_empty() { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
     }
 }
 
 impl Wire for Pipe {
     fn finish(&mut self) {
+        assert!(!self.is_holding(), "the end stands behind all that was said");
         self.0.is_finished.set(true);
+    }
+
+    fn is_holding(&self) -> bool {
+        !self.0.held.borrow().is_empty()
     }
 }
 
