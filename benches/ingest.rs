@@ -1,5 +1,7 @@
 //! The whole ingest loop on one core (parse, book, derive, publish) over recorded Binance frames, against building
-//! simd-json's tape of the same frames and nothing else, and against an ingest as one would write it first.
+//! simd-json's tape of the same frames and nothing else, and against an ingest as one would write it first: serde_json and
+//! `BTreeMap`s. That one does the same work: it is checked to publish the same diffs of both cadences, best prices and trades,
+//! and makes the same candles and statistics. Beside it stands one that keeps books and nothing else.
 //!
 //! `TICKCAST_CAPTURES=... cargo bench --bench ingest`; without recordings, frames of the same shapes made by us.
 //! `TICKCAST_BENCH=small` is a smoke test of a second or two.
@@ -20,30 +22,41 @@ mod first_write;
 #[allow(dead_code, reason = "other benches use the rest")]
 #[path = "shared/measure.rs"]
 mod measure;
+#[path = "shared/rival_sums.rs"]
+mod rival_sums;
+#[path = "shared/same_work.rs"]
+mod same_work;
+#[path = "shared/serde_frames.rs"]
+mod serde_frames;
 
 use std::{hint::black_box, time::Duration};
 
 use simd_json::prelude::*;
-use tickcast::normalise::Tape;
+use tickcast::{engine::Engine, intake::Inbound, normalise::Tape};
 
 use self::{
     capture::{Capture, What},
-    engine_rig::{Course, frames_of},
+    engine_rig::{Course, Diff, Pass, Published, frames_of},
     first_write::Ingest,
     measure::{Contestant, compare, is_small, timed},
+    same_work::{Published as News, SameWork},
+    serde_frames::{read, read_peeked},
 };
 
 fn main() {
-    let captures = Capture::recorded().unwrap_or_else(|| {
+    let mut captures = Capture::recorded().unwrap_or_else(|| {
         println!("TICKCAST_CAPTURES is not set: these are no recordings, only frames of their shapes made by us.");
-        vec![Capture::made_up(10, 40_000, 400, 20_261_122)]
+        vec![Capture::made_up(10, if is_small() { FRAMES_SMALL } else { 40_000 }, 400, 20_261_122)]
     });
+    if is_small() {
+        captures.truncate(1);
+        captures[0].steps.truncate(FRAMES_SMALL);
+    }
     for (index, capture) in captures.iter().enumerate() {
-        if is_small() && index > 1 {
-            break;
-        }
-        contest(capture, "all frames", |_| true, false);
-        if index > 0 {
+        let is_same = contest(capture, "all frames", |_| true, false);
+        // The others have holes, which ours heals.
+        assert!(is_same || index > 0, "the rival does not do the same work");
+        if index > 0 || is_small() {
             continue;
         }
         contest(capture, "depth frames alone", |what| what == What::Depth, false);
@@ -52,14 +65,15 @@ fn main() {
     }
 }
 
-/// Runs one capture, or those of its frames that `keep` names, through all contestants.
-fn contest(capture: &Capture, frames: &str, keep: impl Fn(What) -> bool, subscribed: bool) {
+/// Runs one capture, or those of its frames that `keep` names, through all contestants. Returns whether the rival publishes
+/// the same diffs, best prices and trades as ours.
+fn contest(capture: &Capture, frames: &str, keep: impl Fn(What) -> bool, subscribed: bool) -> bool {
     let course = Course::new(capture, keep, subscribed);
     let published = course.published;
     let steady: Vec<_> = course.steady_frames().collect();
     let mut tape = Tape::new();
-    let mut contestants: [Contestant<'_>; 4] = [
-        ("ours, all of it", Box::new(|| ours(&course))),
+    let mut contestants: [Contestant<'_>; 7] = [
+        ("ours, all of it", Box::new(|| ours(&course, course.engine()))),
         (
             "simd-json, tape alone",
             Box::new(|| {
@@ -70,8 +84,12 @@ fn contest(capture: &Capture, frames: &str, keep: impl Fn(What) -> bool, subscri
                 })
             }),
         ),
-        ("serde_json + BTreeMap", Box::new(|| first_write(capture, &course, Ingest::frame))),
-        ("  with the stream peeked at", Box::new(|| first_write(capture, &course, Ingest::frame_peeked))),
+        ("serde_json + BTreeMap", Box::new(|| same_work(capture, &course, subscribed, read))),
+        ("  with the stream peeked at", Box::new(|| same_work(capture, &course, subscribed, read_peeked))),
+        ("  books alone", Box::new(|| books_alone(capture, &course, read))),
+        ("  books alone, peeked at", Box::new(|| books_alone(capture, &course, read_peeked))),
+        // Its buffers stay in the cache: what the length of the ring costs.
+        ("ours, a ring of 1024 slots", Box::new(|| ours(&course, course.engine_with(1024, 256)))),
     ];
     let title = format!(
         "{}: {frames}; {} frames of {} bytes in {} passes",
@@ -94,10 +112,10 @@ fn contest(capture: &Capture, frames: &str, keep: impl Fn(What) -> bool, subscri
         published.candles,
         published.statistics,
     );
+    check_rival(capture, &course, subscribed)
 }
 
-fn ours(course: &Course) -> Duration {
-    let mut engine = course.engine();
+fn ours(course: &Course, mut engine: Engine) -> Duration {
     for pass in course.warm.clone() {
         engine.pass(pass.now, pass.inbound);
     }
@@ -109,7 +127,86 @@ fn ours(course: &Course) -> Duration {
     })
 }
 
-fn first_write(capture: &Capture, course: &Course, take: fn(&mut Ingest, &[u8])) -> Duration {
+fn same_work(capture: &Capture, course: &Course, wants_partials: bool, take: fn(&mut SameWork, &[u8])) -> Duration {
+    let mut rival = rival(capture, course, wants_partials);
+    timed(|| {
+        for pass in &course.steady {
+            rival_pass(&mut rival, pass, take);
+            black_box(&rival.published);
+            rival.published.clear();
+        }
+    })
+}
+
+/// The rival before the steady part.
+fn rival(capture: &Capture, course: &Course, wants_partials: bool) -> SameWork {
+    let mut rival = SameWork::new(&capture.symbols, wants_partials);
+    // It does not join: whole books are there before the first diff.
+    for step in &capture.steps {
+        if let What::Book(symbol) = step.what {
+            rival.snapshot(symbol, &step.bytes);
+        }
+    }
+    for pass in &course.warm {
+        rival_pass(&mut rival, pass, read);
+        rival.published.clear();
+    }
+    rival
+}
+
+fn rival_pass(rival: &mut SameWork, pass: &Pass, take: fn(&mut SameWork, &[u8])) {
+    for message in &pass.inbound {
+        match message {
+            Inbound::Frames { frames, .. } => frames.iter().for_each(|frame| take(rival, black_box(&frame.bytes))),
+            Inbound::Snapshot { instrument, body, .. } => rival.snapshot(instrument.index(), &body.bytes),
+            _ => {}
+        }
+    }
+    rival.pass(pass.now);
+}
+
+/// Says what the rival publishes, and whether that is what our engine does.
+fn check_rival(capture: &Capture, course: &Course, wants_partials: bool) -> bool {
+    let mut rival = rival(capture, course, wants_partials);
+    let mut counts = Published::default();
+    let mut diffs = Vec::new();
+    for pass in &course.steady {
+        rival_pass(&mut rival, pass, read);
+        for news in rival.published.drain(..) {
+            let count = match news {
+                News::Depth { symbol, period: period_ns, first, last, bids, asks, .. } => {
+                    diffs.push(Diff { symbol, period_ns, first, last, bids, asks });
+                    &mut counts.diffs
+                }
+                News::Partial { .. } => &mut counts.partials,
+                News::Best { .. } => &mut counts.bests,
+                News::Trade { .. } => &mut counts.trades,
+                News::Candle { .. } => &mut counts.candles,
+                News::Statistics { .. } | News::Average { .. } => &mut counts.statistics,
+            };
+            *count += 1;
+        }
+    }
+    // Within a pass the order of symbols is everybody's own.
+    diffs.sort_by_key(Diff::place);
+    let is_same = diffs == course.diffs
+        && (counts.partials, counts.bests, counts.trades)
+            == (course.published.partials, course.published.bests, course.published.trades);
+    let same = if diffs == course.diffs {
+        let levels: usize = diffs.iter().map(|diff| diff.bids.len() + diff.asks.len()).sum();
+        format!("the same diffs as ours, {levels} levels in all")
+    } else {
+        let other = diffs.iter().zip(&course.diffs).filter(|(its, ours)| its != ours).count();
+        format!("{} diffs, {other} of them OTHER than ours", counts.diffs)
+    };
+    println!(
+        "  the rival published {same}; {} partial books, {} best prices, {} trades, {} candles, {} statistics",
+        counts.partials, counts.bests, counts.trades, counts.candles, counts.statistics
+    );
+    is_same
+}
+
+fn books_alone(capture: &Capture, course: &Course, take: fn(&mut Ingest, &[u8])) -> Duration {
     let mut ingest = Ingest::default();
     for step in &capture.steps {
         if let What::Book(symbol) = step.what {
@@ -130,3 +227,6 @@ fn first_write(capture: &Capture, course: &Course, take: fn(&mut Ingest, &[u8]))
         }
     })
 }
+
+/// Some half a minute of the recorded ones.
+const FRAMES_SMALL: usize = 8_000;

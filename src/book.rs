@@ -236,8 +236,47 @@ impl Half {
         if is_in_order {
             return Span::since(start, pool);
         }
-        // Of several touches of a price the last one counts: in place of quantities stands which touch it was, so that those of
-        // one price stay in order, and one number is compared instead of two.
+        // Of several touches of a price the last one counts.
+        let kept = self.sort_short(run, first).unwrap_or_else(|| self.sort_any(run, first));
+        pool.truncate(start + kept);
+        Span::since(start, pool)
+    }
+
+    /// Sorts the touches that begin at `first` in the journal and keeps the last one of each price: that many. What is sorted is
+    /// a word per touch, its distance from the best one above its number; half the time of [`Half::sort_any`].
+    /// `None` if there are too many touches, or prices too far apart.
+    fn sort_short(&self, run: &mut [Level], first: usize) -> Option<usize> {
+        let mut words = [0_u64; SHORT_MAX];
+        let words = words.get_mut(..run.len())?;
+        let side = self.ladder.side();
+        let best = run.iter().map(|level| Ladder::rank(side, level.price)).max()?;
+        let mut farthest = 0;
+        for (touch, (word, level)) in words.iter_mut().zip(&*run).enumerate() {
+            // Right as a number without sign, however far apart the ranks are.
+            let distance = best.wrapping_sub(Ladder::rank(side, level.price)) as u64;
+            farthest |= distance;
+            *word = distance << SHORT_MAX.ilog2() | touch as u64;
+        }
+        if farthest >> (u64::BITS - SHORT_MAX.ilog2()) > 0 {
+            return None;
+        }
+        words.sort_unstable();
+        let mut kept = 0;
+        for (index, word) in words.iter().enumerate() {
+            let distance = word >> SHORT_MAX.ilog2();
+            if words.get(index + 1).is_some_and(|next| next >> SHORT_MAX.ilog2() == distance) {
+                continue;
+            }
+            run[kept] = self.journal.at(first + *word as usize % SHORT_MAX);
+            kept += 1;
+        }
+        Some(kept)
+    }
+
+    /// The same of any touches.
+    fn sort_any(&self, run: &mut [Level], first: usize) -> usize {
+        // In place of quantities stands which touch it was, so that those of one price stay in order, and one number is compared
+        // instead of two.
         for (index, level) in run.iter_mut().enumerate() {
             level.quantity = Quantity(index as i64);
         }
@@ -255,8 +294,7 @@ impl Half {
             run[kept] = Level { price, quantity: self.journal.at(first + run[index].quantity.0 as usize).quantity };
             kept += 1;
         }
-        pool.truncate(start + kept);
-        Span::since(start, pool)
+        kept
     }
 
     fn top(&self, count: usize, pool: &mut Vec<Level>) -> Span {
@@ -268,6 +306,9 @@ impl Half {
 
 /// The best may not come nearer to the horizon than one part of so many of the snapshot's depth.
 const HORIZON_PARTS: i128 = 10;
+
+/// So many touches are sorted as words: several seconds of most markets, and 8 KiB on the stack.
+const SHORT_MAX: usize = 1 << 10;
 
 #[cfg(test)]
 mod tests;

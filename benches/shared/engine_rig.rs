@@ -16,6 +16,7 @@ use tickcast::{
 use crate::{
     capture::{Capture, What},
     first_write::Ingest,
+    serde_frames::read,
 };
 
 /// One pass of the engine.
@@ -35,8 +36,34 @@ pub struct Course {
     pub steady: Vec<Pass>,
     /// What the engine publishes in the steady part.
     pub published: Published,
+    /// The diffs among it, by [`Diff::place`].
+    pub diffs: Vec<Diff>,
     catalogue: Arc<Catalogue>,
     subscribed: bool,
+}
+
+/// One diff as it was published.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Diff {
+    /// The number of the symbol.
+    pub symbol: usize,
+    /// The cadence.
+    pub period_ns: i64,
+    /// `U`
+    pub first: i64,
+    /// `u`
+    pub last: i64,
+    /// Best first.
+    pub bids: Vec<(i64, i64)>,
+    /// Best first.
+    pub asks: Vec<(i64, i64)>,
+}
+
+impl Diff {
+    /// Where it comes: by symbol, cadence and id.
+    pub fn place(&self) -> (usize, i64, i64) {
+        (self.symbol, self.period_ns, self.last)
+    }
 }
 
 /// How much of what was published.
@@ -76,8 +103,8 @@ impl Course {
         let venue = catalogue.add_venue("binance", None);
         let ids: Vec<_> =
             capture.symbols.iter().map(|symbol| catalogue.add_instrument(venue, symbol, symbol)).collect();
-        let (warm, steady, published) = (Vec::new(), Vec::new(), Published::default());
-        let mut course = Self { warm, steady, published, catalogue: Arc::new(catalogue), subscribed };
+        let (warm, steady, published, diffs) = (Vec::new(), Vec::new(), Published::default(), Vec::new());
+        let mut course = Self { warm, steady, published, diffs, catalogue: Arc::new(catalogue), subscribed };
 
         let steps: Vec<_> =
             capture.steps.iter().filter(|step| matches!(step.what, What::Book(_)) || keep(step.what)).collect();
@@ -106,6 +133,7 @@ impl Course {
             while let Some(batch) = reader.read().expect("it reads after each pass") {
                 if is_steady {
                     batch.updates.iter().for_each(|update| course.published.count(update));
+                    course.diffs.extend(batch.updates.iter().filter_map(|update| diff_of(update, &batch)));
                 }
             }
             inbound.extend(requests.try_iter().filter_map(|request| match request {
@@ -133,7 +161,7 @@ impl Course {
                 steps.next_if(|step| step.time <= due && frames.len() < BATCH_FRAMES && !is_book(step.what))
             {
                 now = step.time.max(now);
-                known.frame(&step.bytes);
+                read(&mut known, &step.bytes);
                 frames.push(Frame { received: now, bytes: step.bytes.clone() });
             }
             if !frames.is_empty() {
@@ -146,6 +174,7 @@ impl Course {
                 inbound.push(Inbound::Snapshot { instrument: ids[symbol], levels: 1000, body });
             }
         }
+        course.diffs.sort_by_key(Diff::place);
         course
     }
 
@@ -231,6 +260,16 @@ impl Published {
         };
         *count += 1;
     }
+}
+
+fn diff_of(update: &Update, batch: &Batch) -> Option<Diff> {
+    let Payload::DepthDiff { cadence, first_id: first, last_id: last, bids, asks } = update.payload else {
+        return None;
+    };
+    let (symbol, period_ns) = (update.instrument.index(), cadence.period_ns());
+    let [bids, asks] = [bids, asks]
+        .map(|span| span.of(&batch.levels).iter().map(|level| (level.price.0, level.quantity.0)).collect::<Vec<_>>());
+    Some(Diff { symbol, period_ns, first, last, bids, asks })
 }
 
 fn is_book(what: What) -> bool {

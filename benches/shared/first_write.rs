@@ -1,10 +1,9 @@
-//! The ingest that one would write first, and well: serde_json into borrowed structs, numbers scaled to integers, a
-//! `BTreeMap` per side, what is published in a `Vec`. No candles, no statistics, no cadences, no healing.
+//! The least that could be called an ingest: serde_json into borrowed structs, a `BTreeMap` per side, what a frame says in
+//! a `Vec`. No second cadence, no candles, no statistics: a fraction of what the engine publishes of the same frames.
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use super::serde_frames::{AggTrade, Best, Diff, Snapshot, Takes, Trade, level, scaled};
 
 /// All books by symbol.
 #[derive(Default)]
@@ -52,37 +51,9 @@ impl Ingest {
         let asks: Vec<_> = asks.iter().take(levels).map(text).collect();
         format!("{{\"lastUpdateId\":{last_id},\"bids\":[{}],\"asks\":[{}]}}", bids.join(","), asks.join(","))
     }
+}
 
-    /// Takes a frame of a combined stream: first what it is, then what it says.
-    pub fn frame(&mut self, frame: &[u8]) {
-        let Combined { stream, data } = serde_json::from_slice(frame).expect("a combined stream");
-        let data = data.get();
-        if stream.ends_with("@bookTicker") {
-            self.best(&serde_json::from_str(data).expect("JSON"));
-        } else if stream.ends_with("@trade") {
-            self.trade(&serde_json::from_str(data).expect("JSON"));
-        } else if stream.contains("@depth") {
-            self.diff(&serde_json::from_str(data).expect("JSON"));
-        } else if stream.ends_with("@aggTrade") {
-            self.agg_trade(&serde_json::from_str(data).expect("JSON"));
-        }
-    }
-
-    /// The same as one would write it after a look at the profile: the name of the stream is peeked at in the bytes, so that
-    /// the frame is read once.
-    pub fn frame_peeked(&mut self, frame: &[u8]) {
-        let stream = frame.split(|&byte| byte == b'"').nth(3).expect("a combined stream");
-        if stream.ends_with(b"@bookTicker") {
-            self.best(&serde_json::from_slice::<Wrapped<Best<'_>>>(frame).expect("JSON").data);
-        } else if stream.ends_with(b"@trade") {
-            self.trade(&serde_json::from_slice::<Wrapped<Trade<'_>>>(frame).expect("JSON").data);
-        } else if stream.windows(6).any(|window| window == b"@depth") {
-            self.diff(&serde_json::from_slice::<Wrapped<Diff<'_>>>(frame).expect("JSON").data);
-        } else if stream.ends_with(b"@aggTrade") {
-            self.agg_trade(&serde_json::from_slice::<Wrapped<AggTrade<'_>>>(frame).expect("JSON").data);
-        }
-    }
-
+impl Takes for Ingest {
     fn diff(&mut self, diff: &Diff<'_>) {
         let Some(book) = self.books.get_mut(diff.symbol) else { return };
         if diff.last <= book.last_id {
@@ -141,103 +112,4 @@ impl Ingest {
         let AggTrade { symbol, id, price, quantity, time, buyer_is_maker } = *trade;
         self.trade(&Trade { symbol, id, price, quantity, time, buyer_is_maker });
     }
-}
-
-fn level(&[price, quantity]: &[&str; 2]) -> (i64, i64) {
-    (scaled(price), scaled(quantity))
-}
-
-/// With eight decimals, as Binance prints them.
-fn scaled(text: &str) -> i64 {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let whole: i64 = whole.parse().expect("digits");
-    let fraction = match fraction.len() {
-        8 => fraction.parse().expect("digits"),
-        length => fraction.parse::<i64>().unwrap_or(0) * 10_i64.pow(8 - length as u32),
-    };
-    whole * 100_000_000 + fraction
-}
-
-#[derive(Deserialize)]
-struct Combined<'a> {
-    stream: &'a str,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Wrapped<T> {
-    data: T,
-}
-
-#[derive(Deserialize)]
-struct Diff<'a> {
-    #[serde(rename = "s")]
-    symbol: &'a str,
-    #[serde(rename = "U")]
-    first: i64,
-    #[serde(rename = "u")]
-    last: i64,
-    #[serde(borrow, rename = "b")]
-    bids: Vec<[&'a str; 2]>,
-    #[serde(borrow, rename = "a")]
-    asks: Vec<[&'a str; 2]>,
-}
-
-#[derive(Deserialize)]
-struct Best<'a> {
-    #[serde(rename = "u")]
-    id: i64,
-    #[serde(rename = "s")]
-    symbol: &'a str,
-    #[serde(rename = "b")]
-    bid: &'a str,
-    #[serde(rename = "B")]
-    bid_quantity: &'a str,
-    #[serde(rename = "a")]
-    ask: &'a str,
-    #[serde(rename = "A")]
-    ask_quantity: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Trade<'a> {
-    #[serde(rename = "s")]
-    symbol: &'a str,
-    #[serde(rename = "t")]
-    id: i64,
-    #[serde(rename = "p")]
-    price: &'a str,
-    #[serde(rename = "q")]
-    quantity: &'a str,
-    #[serde(rename = "T")]
-    time: i64,
-    #[serde(rename = "m")]
-    buyer_is_maker: bool,
-}
-
-#[derive(Deserialize)]
-struct AggTrade<'a> {
-    #[serde(rename = "s")]
-    symbol: &'a str,
-    #[serde(rename = "a")]
-    id: i64,
-    #[serde(rename = "p")]
-    price: &'a str,
-    #[serde(rename = "q")]
-    quantity: &'a str,
-    #[serde(rename = "T")]
-    time: i64,
-    #[serde(rename = "m")]
-    buyer_is_maker: bool,
-}
-
-#[derive(Deserialize)]
-struct Snapshot<'a> {
-    #[serde(rename = "lastUpdateId")]
-    last_id: i64,
-    #[serde(borrow)]
-    bids: Vec<[&'a str; 2]>,
-    #[serde(borrow)]
-    asks: Vec<[&'a str; 2]>,
 }

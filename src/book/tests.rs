@@ -264,3 +264,34 @@ fn extreme_prices_are_ordered_without_overflow() {
     assert_same(&book, &Oracle::of(&extremes, &extremes));
     assert!(!book.needs_deeper());
 }
+
+#[test]
+fn changes_are_told_of_any_number_of_touches_and_of_prices_any_distance_apart() {
+    const SEED: u64 = 20_261_122;
+    println!("seed {SEED}");
+    let mut random = fastrand::Rng::with_seed(SEED);
+    for (updates, spread) in [(2, 100), (40, 100), (2, i64::MAX), (40, i64::MAX), (2, 1 << 53), (2, 1 << 54)] {
+        for _ in 0..20 {
+            let mut book = Book::new(TOUCHES_MAX);
+            book.reset(1, &[], &[], None);
+            let mut oracle: [BTreeMap<Price, Quantity>; 2] = Default::default();
+            for id in 2..2 + updates {
+                let levels = [(); 2].map(|()| {
+                    (0..random.usize(..60)).map(|_| level(random.i64(..spread), random.i64(..3))).collect::<Vec<_>>()
+                });
+                for (side, levels) in oracle.iter_mut().zip(&levels) {
+                    side.extend(levels.iter().map(|level| (level.price, level.quantity)));
+                }
+                book.apply(id, &levels[0], &levels[1]);
+            }
+            let mut pool = Vec::new();
+            let runs = book.changes_since(1, &mut pool).expect("remembered");
+            let pairs = |span: Span| span.of(&pool).iter().map(|level| (level.price, level.quantity));
+            assert!(
+                pairs(runs.bids).eq(oracle[0].clone().into_iter().rev()),
+                "{updates} updates, prices below {spread}"
+            );
+            assert!(pairs(runs.asks).eq(oracle[1].clone()), "{updates} updates, prices below {spread}");
+        }
+    }
+}
