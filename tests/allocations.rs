@@ -12,6 +12,9 @@ mod engine_rig;
 #[allow(dead_code, reason = "benches use the rest")]
 #[path = "../benches/shared/first_write.rs"]
 mod first_write;
+#[allow(dead_code, reason = "the bench uses the rest")]
+#[path = "../benches/shared/serde_frames.rs"]
+mod serde_frames;
 
 use std::{
     hint::black_box,
