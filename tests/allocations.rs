@@ -12,7 +12,7 @@ mod engine_rig;
 #[allow(dead_code, reason = "benches use the rest")]
 #[path = "../benches/shared/first_write.rs"]
 mod first_write;
-#[allow(dead_code, reason = "benches use the rest")]
+#[allow(dead_code, reason = "the bench uses the rest")]
 #[path = "../benches/shared/serde_frames.rs"]
 mod serde_frames;
 
