@@ -88,6 +88,14 @@ fn lib_lists_every_room_with_one_sentence() {
 }
 
 #[test]
+fn only_one_file_is_unsafe() {
+    let word = concat!("unsa", "fe");
+    let says = |text: &str| text.contains(&format!("{word} {{")) || text.contains(&format!("allow({word}_code"));
+    let files: Vec<_> = sources().into_iter().filter(|(_, text)| says(text)).map(|(file, _)| file).collect();
+    assert_eq!(files, ["shard/uring.rs"], "see docs/decisions/012-io-uring.md before you make it two");
+}
+
+#[test]
 fn no_file_is_longer_than_a_person_reads() {
     for (file, text) in sources() {
         let lines = text.lines().count();
