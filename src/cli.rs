@@ -1,8 +1,10 @@
 //! What the user typed, and what is run for it.
 
 mod exchange;
+mod inspect;
 mod load;
 mod manual;
+mod progress;
 mod record;
 mod replay;
 mod serve;
@@ -55,6 +57,8 @@ enum Command {
     Record(record::Arguments),
     /// Serve a recording: a stand-in plays the exchange, the real connector takes it in.
     Replay(replay::Arguments),
+    /// Tell what is in a recording: venues, streams, counts, span, silences, holes in ids.
+    Inspect(inspect::Arguments),
     /// Print streams as they come: a table for a person on a terminal, JSON in a pipe, or CSV.
     Tail(tail::Arguments),
     /// Measure a server, by default one of its own on this machine: many clients, rates, latency, loss, memory.
@@ -146,6 +150,7 @@ fn execute(line: Line) -> Result<(), Failure> {
         Some(Command::Exchange(arguments)) => exchange::run(with_log(config()?)?, &arguments),
         Some(Command::Record(arguments)) => record::run(with_log(config()?)?, &arguments),
         Some(Command::Replay(arguments)) => replay::run(with_log(config()?)?, &arguments),
+        Some(Command::Inspect(arguments)) => inspect::run(&arguments),
         Some(Command::Tail(arguments)) => tail::run(&config()?, &arguments),
         Some(Command::Load(arguments)) => {
             config()?;

@@ -143,6 +143,28 @@ pub(super) fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
+/// Rows with columns of equal width, two blanks between them. Headings stand in the first row: those that begin with `<` have
+/// columns that are aligned to the left.
+pub(super) fn columns(rows: &[Vec<String>]) -> String {
+    let Some(headings) = rows.first() else { return String::new() };
+    let mark = |row: usize, cell: &'_ str| usize::from(row == 0 && cell.starts_with('<'));
+    let width = |at: usize| {
+        let lengths = rows.iter().enumerate().filter_map(|(row, cells)| Some((row, cells.get(at)?)));
+        lengths.map(|(row, cell)| cell.chars().count() - mark(row, cell)).max()
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(|at| width(at).unwrap_or(0)).collect();
+    let mut out = String::new();
+    for (row, cells) in rows.iter().enumerate() {
+        let cells = cells.iter().zip(&widths).zip(headings).map(|((cell, &width), heading)| {
+            let cell = &cell[mark(row, cell)..];
+            if heading.starts_with('<') { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        out.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +188,14 @@ mod tests {
         assert_eq!(date_time(Nanos::from_millis(1_798_761_599_999)), "2026-12-31 23:59:59.999");
         assert_eq!(date_time(Nanos(-1)), "1969-12-31 23:59:59.999");
         assert_eq!(time_of_day(Nanos::from_millis(1_709_211_723_045)), "13:02:03.045");
+    }
+
+    #[test]
+    fn columns_are_of_equal_width() {
+        let rows = [["<name", "count"], ["a", "1,000"], ["longer", "2"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(columns(&rows), "name    count\na       1,000\nlonger      2\n");
+        assert_eq!(columns(&[]), "");
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Show {
         let rows = terminal::size().map(|(_, rows)| rows);
         Ok(match &arguments.streams[..] {
             [only] if Kind::of_stream(only) == Some(Kind::PartialDepth) => Self::Ladder(Ladder::new(paint, rows)),
-            _ => Self::Table(Table::new(paint, rows.unwrap_or(PAGE))),
+            _ => Self::Table(Table::new(paint, rows.unwrap_or(PAGE), &arguments.streams)),
         })
     }
 
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_is_of_no_known_shape_is_printed_as_it_is() {
-        let mut table = Show::Table(Table::new(Paint::NONE, PAGE));
+        let mut table = Show::Table(Table::new(Paint::NONE, PAGE, &[]));
         assert_eq!(table.event(AT, "no json"), "no json\n");
         assert_eq!(table.event(AT, r#"{"stream":"x@new","data":{"e":"new"}}"#), "{\"e\":\"new\"}\n");
         let mut values = Show::Csv { kind: Kind::ReferencePrice, headed: false };

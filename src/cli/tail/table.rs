@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Table {
     paint: Paint,
+    /// The longest name that was asked for.
+    stream: usize,
     /// Lines after which headings are said again.
     page: u64,
     lines: u64,
@@ -41,10 +43,11 @@ const TIME_WIDTH: usize = 12;
 const NAMES_MAX: usize = 10_000;
 
 impl Table {
-    /// A table on a screen of `page` lines.
-    pub(super) fn new(paint: Paint, page: usize) -> Self {
+    /// A table of `streams` on a screen of `page` lines.
+    pub(super) fn new(paint: Paint, page: usize, streams: &[String]) -> Self {
+        let stream = streams.iter().map(|name| name.chars().count()).max().unwrap_or(0).clamp("stream".len(), 40);
         let page = page.saturating_sub(2).max(5) as u64;
-        Self { paint, page, lines: 0, shapes: HashMap::new(), places: HashMap::new() }
+        Self { paint, stream, page, lines: 0, shapes: HashMap::new(), places: HashMap::new() }
     }
 
     /// The lines of one event, each with its end; `None` if it is not of this kind.
@@ -62,7 +65,7 @@ impl Table {
         for (column, cell) in cells.iter_mut().enumerate().filter(|(_, cell)| cell.is_decimal) {
             cell.text = self.aligned(name, column, &cell.text);
         }
-        let shape = self.shapes.entry(kind).or_insert_with(|| Shape::new(kind));
+        let shape = self.shapes.entry(kind).or_insert_with(|| Shape::new(kind, self.stream));
         shape.stream = shape.stream.max(name.chars().count());
         for (width, cell) in shape.widths.iter_mut().zip(&cells) {
             *width = cell.text.chars().count().max(*width);
@@ -93,9 +96,9 @@ impl Table {
 }
 
 impl Shape {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: Kind, stream: usize) -> Self {
         let widths = headings(kind).iter().map(|heading| heading.trim_start_matches('<').len()).collect();
-        Self { stream: "stream".len(), widths, headed_at: 0 }
+        Self { stream, widths, headed_at: 0 }
     }
 
     fn headings(&self, kind: Kind) -> String {
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn prices_of_a_stream_stand_one_below_the_other() {
-        let mut table = Table::new(Paint::NONE, 40);
+        let mut table = Table::new(Paint::NONE, 40, &[]);
         let mut text = event(&mut table, Kind::Trade, "s@trade", &trade("2770.35000000", 5));
         text += &event(&mut table, Kind::Trade, "s@trade", &trade("2770.30000000", 6));
         text += &event(&mut table, Kind::Trade, "s@trade", &trade("12770.00000000", 7));
@@ -166,7 +169,7 @@ mod tests {
 
     #[test]
     fn headings_come_back_once_they_have_left_the_screen() {
-        let mut table = Table::new(Paint::NONE, 12);
+        let mut table = Table::new(Paint::NONE, 12, &[]);
         let mut text = String::new();
         for id in 0..30 {
             text += &event(&mut table, Kind::Trade, "s@trade", &trade("1.0", id));
@@ -204,19 +207,19 @@ mod tests {
             (Kind::ReferencePrice, &reference, &["none"]),
         ] {
             assert_eq!(cells(kind, data).expect("cells").len(), headings(kind).len(), "{kind:?}");
-            let text = event(&mut Table::new(Paint::NONE, 40), kind, "stream", data);
+            let text = event(&mut Table::new(Paint::NONE, 40, &[]), kind, "stream", data);
             for part in expected {
                 assert!(text.contains(part), "{kind:?} lacks {part}:\n{text}");
             }
         }
-        assert_eq!(Table::new(Paint::NONE, 40).event(Kind::Trade, AT, "s", &best), None);
+        assert_eq!(Table::new(Paint::NONE, 40, &[]).event(Kind::Trade, AT, "s", &best), None);
     }
 
     #[test]
     fn an_array_has_a_line_for_each_symbol() {
         let mini = |symbol| json!({"E":1,"s":symbol,"c":"1","o":"2","h":"3","l":"4","v":"5","q":"6"});
         let array = json!([mini("AAA"), mini("BBB")]);
-        let text = event(&mut Table::new(Paint::ALL, 40), Kind::MiniTicker, "!miniTicker@arr", &array);
+        let text = event(&mut Table::new(Paint::ALL, 40, &[]), Kind::MiniTicker, "!miniTicker@arr", &array);
         assert_eq!(text.lines().count(), 3);
         assert!(text.contains("AAA") && text.contains("BBB") && text.contains("\x1b[1m"), "{text}");
     }
