@@ -1,5 +1,6 @@
 //! What the user typed, and what is run for it.
 
+mod doctor;
 mod exchange;
 mod inspect;
 mod load;
@@ -43,7 +44,8 @@ Exit codes:
 const FIRST_STEPS: &str = "\
 First steps:
   tickcast                                  serve the simulated market
-  tickcast tail btcusdt@depth20 --pretty    watch a stream of it
+  tickcast tail btcusdt@depth20@100ms       watch a book of it
+  tickcast doctor                           see whether this machine is fit
   tickcast load                             measure this machine
   tickcast serve --config FILE              serve real exchanges (config/binance.toml is a start)";
 
@@ -61,6 +63,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Print streams as they come: a table for a person on a terminal, JSON in a pipe, or CSV.
     Tail(tail::Arguments),
+    /// Examine this machine, the configuration and the way to the venues; say what is wrong and what to do.
+    Doctor(doctor::Arguments),
     /// Measure a server, by default one of its own on this machine: many clients, rates, latency, loss, memory.
     Load(load::Arguments),
     /// Read the configuration, say what is wrong with it or what it comes to.
@@ -156,6 +160,7 @@ fn execute(line: Line) -> Result<(), Failure> {
             config()?;
             load::run(&settings, &arguments)
         }
+        Some(Command::Doctor(arguments)) => doctor::run(&settings, &arguments),
         Some(Command::CheckConfig) => check_config(&config()?),
         Some(Command::DefaultConfig) => {
             print!("{DEFAULT_TOML}");
