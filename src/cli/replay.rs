@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_position_is_told_with_what_is_left() {
-        let at = |seconds| Nanos::from_millis(1_789_000_000_000 + seconds * 1000);
+        let at = |seconds: i64| Nanos::from_millis(1_789_000_000_000 + seconds * 1000);
         let text = words(1000, 4000, Some((at(0), at(10), at(40))), Duration::from_secs(5));
         assert_eq!(
             text,

@@ -78,7 +78,7 @@ impl Report {
             all.extend(rows);
             for (index, line) in columns(&all).lines().enumerate() {
                 let line = if index == 0 { paint.paint(Colour::Dim, line) } else { line.to_owned() };
-                let _memory_takes_it = write!(out, "{}  {line}\n", if index == 0 { "\n" } else { "" });
+                let _memory_takes_it = writeln!(out, "{}  {line}", if index == 0 { "\n" } else { "" });
             }
         };
         let venues = contents.venues.iter().map(|(name, venue)| {
