@@ -233,7 +233,8 @@ mod tests {
     #[test]
     fn each_limit_that_is_too_small_is_named() {
         let config = Config::embedded();
-        let cases: [(&str, Status, fn(&mut Machine)); 9] = [
+        type Spoil = fn(&mut Machine);
+        let cases: [(&str, Status, Spoil); 9] = [
             ("descriptors", Status::Warn, |machine| machine.descriptors_hard = Some(4096)),
             ("fs.file-max", Status::Warn, |machine| machine.descriptors_system = Some(8192)),
             ("net.core.somaxconn", Status::Warn, |machine| machine.somaxconn = Some(128)),
