@@ -69,8 +69,12 @@ fn words(sent: u64, total: u64, position: Option<(Nanos, Nanos, Nanos)>, elapsed
     text.push_str(&format!(", {} of {}, at {}", span(done), span(whole), date_time(now)));
     let speed = done.as_secs_f64() / elapsed.as_secs_f64();
     if speed > 0.0 && speed.is_finite() {
+        text.push_str(&format!(", {speed:.1} times as fast"));
+    }
+    // Before that it is a guess.
+    if speed > 0.0 && done * 100 >= whole {
         let left = Duration::try_from_secs_f64(left.as_secs_f64() / speed).unwrap_or(Duration::MAX);
-        text.push_str(&format!(", {speed:.1} times as fast, {} left", span(left)));
+        text.push_str(&format!(", {} left", span(left)));
     }
     text
 }

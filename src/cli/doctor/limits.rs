@@ -5,7 +5,7 @@ use super::{
     machine::Machine,
 };
 use crate::{
-    cli::terminal::{bytes, grouped},
+    cli::terminal::{bytes, counted, grouped},
     config::{Config, Sender},
 };
 
@@ -78,7 +78,8 @@ fn cores(machine: &Machine, config: &Config) -> Finding {
         0 => machine.cores.saturating_sub(1).max(1),
         shards => shards,
     };
-    let found = format!("{} for this process, {shards} shards and the ingest loop", machine.cores);
+    let count = counted(shards as u64, "shard");
+    let found = format!("{} for this process, {count} and the ingest loop", machine.cores);
     let strange = config.server.shard_cores.iter().find(|core| !machine.core_numbers.contains(core));
     if let Some(core) = strange.filter(|_| !machine.core_numbers.is_empty()) {
         let why = format!("server.shard_cores names core {core}, which this process may not use");

@@ -112,11 +112,11 @@ impl Report {
 
     fn faults(&self, out: &mut String, paint: Paint) {
         let contents = &self.contents;
+        out.push('\n');
         let mut line = |name: &str, is_good: bool, text: String| {
             let text = if is_good { text } else { paint.paint(Colour::Yellow, &text) };
             let _memory_takes_it = writeln!(out, "  {name:<10} {text}");
         };
-        line("", true, String::new());
         let least = span(std::time::Duration::from_millis(self.silence_ms));
         line(
             "silences",

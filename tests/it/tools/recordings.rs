@@ -42,7 +42,7 @@ fn what_was_recorded_is_counted_and_played() {
     for word in ["Tickcast, version 1", "depth@100ms", "/api/v3/depth", "silences", "holes", "whole"] {
         assert!(text.contains(word), "{word} is missing:\n{text}");
     }
-    let replay = ["replay", &file, "--speed", "max", "--once", "--log", "error"];
+    let replay = ["replay", &file, "--speed", "10", "--once", "--log", "error"];
     let doors =
         ["--set", "server.listen=127.0.0.1:0", "--set", "ops.listen=127.0.0.1:0", "--set", "sbe.listen=127.0.0.1:0"];
     let (code, _, said) = run(&[&replay[..], &doors].concat());
