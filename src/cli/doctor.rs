@@ -40,8 +40,8 @@ pub(super) struct Arguments {
 }
 
 const EXAMPLES: &str = "\
-Each line is `ok`, `warn` (it works, but not as well or not for long), `fail` (it will not work) or `skip`; what is not ok
-comes with why it matters and what to do. The code is 1 if anything failed, else 0. Only the configured venues are connected
+Each line is `ok`, `warn` (it works, but not as well or not for long), `fail` (it will not work) or `skip`; what is not ok \
+comes with why it matters and what to do. The code is 1 if anything failed, else 0. Only the configured venues are connected \
 to, with one request each; nothing is changed and nothing left behind.
   tickcast doctor --config venues.toml --clients 20000
   tickcast doctor --offline --json | jq '.checks[] | select(.status != \"ok\")'";

@@ -44,7 +44,7 @@ pub(super) struct Arguments {
 }
 
 const EXAMPLES: &str = "\
-Followed are the ids of Binance's diffs, trades and aggregates and of Kraken's trades, per connection; what a new connection
+Followed are the ids of Binance's diffs, trades and aggregates and of Kraken's trades, per connection; what a new connection \
 says begins anew. A file is read record by record, whatever its size. One that cannot be read to its end gives code 66.
   tickcast inspect day.tick
   tickcast inspect day.tick --json | jq '.files[].holes'";

@@ -105,7 +105,7 @@ fn whole(line: &Command) -> io::Result<Vec<u8>> {
         options(command, name).render_options_section(&mut part)?;
         out.extend(without_headings(&part));
         if let Some(more) = command.get_after_help() {
-            literal(&mut out, &more.to_string())?;
+            notes(&mut out, &more.to_string())?;
         }
     }
     writeln!(out, ".SH \"EXIT STATUS\"")?;
@@ -130,7 +130,7 @@ fn single(command: &Command) -> io::Result<Vec<u8>> {
     man.render_options_section(&mut out)?;
     if let Some(more) = command.get_after_help() {
         writeln!(out, ".SH NOTES")?;
-        literal(&mut out, &more.to_string())?;
+        notes(&mut out, &more.to_string())?;
     }
     writeln!(out, ".SH \"SEE ALSO\"\n.BR tickcast (1)")?;
     Ok(out)
@@ -157,16 +157,27 @@ fn without_headings(part: &[u8]) -> Vec<u8> {
     lines.flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect()
 }
 
+/// Sentences, which flow, and examples below them, which do not: these are indented.
+fn notes(out: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    let (examples, sentences): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("  "));
+    for sentence in sentences.iter().filter(|sentence| !sentence.trim().is_empty()) {
+        writeln!(out, ".PP\n{}{}", guard(sentence), escaped(sentence))?;
+    }
+    if examples.is_empty() { Ok(()) } else { literal(out, &examples.join("\n")) }
+}
+
 /// Text that is kept line by line.
 fn literal(out: &mut Vec<u8>, text: &str) -> io::Result<()> {
     writeln!(out, ".PP\n.nf")?;
     for line in text.lines() {
-        let line = escaped(line);
-        // A line that begins like this would be a command to the typesetter.
-        let guard = if line.starts_with(['.', '\'']) { "\\&" } else { "" };
-        writeln!(out, "{guard}{line}")?;
+        writeln!(out, "{}{}", guard(line), escaped(line))?;
     }
     writeln!(out, ".fi")
+}
+
+/// What stands in front of a line that would be a command to the typesetter.
+fn guard(line: &str) -> &'static str {
+    if line.starts_with(['.', '\'']) { "\\&" } else { "" }
 }
 
 fn escaped(text: &str) -> String {
@@ -186,6 +197,9 @@ mod tests {
         let mut out = Vec::new();
         literal(&mut out, ".x --set a\\b").expect("memory takes it");
         assert_eq!(String::from_utf8_lossy(&out), ".PP\n.nf\n\\&.x \\-\\-set a\\(rsb\n.fi\n");
+        out.clear();
+        notes(&mut out, "One. Two.\n.three\n  tickcast x").expect("memory takes it");
+        assert_eq!(String::from_utf8_lossy(&out), ".PP\nOne. Two.\n.PP\n\\&.three\n.PP\n.nf\n  tickcast x\n.fi\n");
         assert_eq!(escaped("'a' \"b\""), "\\(aqa\\(aq \\(dqb\\(dq");
     }
 }

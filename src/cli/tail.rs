@@ -68,7 +68,7 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "\
 Table: `received` is this machine's clock (UTC); `lag ms` is from the event's own time to it, by two clocks.
-CSV: columns begin with received_us,stream; books have a row per level. Lines end with a line feed alone, fields are
+CSV: columns begin with received_us,stream; books have a row per level. Lines end with a line feed alone, fields are \
 quoted as in RFC 4180, and what an event lacks is empty. Streams of several kinds are refused: run one tail for each.
 Without --reconnect a lost connection ends with code 1, and a reader that goes away (`| head`) with 0.
   tickcast tail btcusdt@depth20@100ms                         a ladder

@@ -319,6 +319,28 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_the_columns() {
+        let readme = include_str!("../../../README.md");
+        for kind in [
+            Kind::Trade,
+            Kind::AggTrade,
+            Kind::BookTicker,
+            Kind::Depth,
+            Kind::PartialDepth,
+            Kind::Kline,
+            Kind::MiniTicker,
+            Kind::Ticker,
+            Kind::Rolling,
+            Kind::AveragePrice,
+            Kind::ReferencePrice,
+        ] {
+            let header = header(kind);
+            let columns = header.strip_prefix("received_us,stream,").expect("each header begins so");
+            assert!(readme.contains(&format!("| `{columns}` |")), "README lacks {columns}");
+        }
+    }
+
+    #[test]
     fn one_table_has_one_kind() {
         assert_eq!(kind_of(&names(&["a@trade", "kraken:b@trade"])), Ok(Kind::Trade));
         let mixed = kind_of(&names(&["a@trade", "a@bookTicker"])).expect_err("two kinds");
