@@ -6,7 +6,7 @@ mod shards;
 mod signal;
 
 pub use plan::check;
-pub use record::{Counts, Recorder};
+pub use record::{Counts, Recorder, VenueCounts};
 pub use signal::{run_until_signal, wait_for_signal, wait_for_signal_while};
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
@@ -18,7 +18,7 @@ use crate::{
     config::{Config, ConfigError, EMBEDDED, EngineThread},
     engine::{self, Engine},
     intake::{self, Inbound, Intake, Tap},
-    market::{Catalogue, Series},
+    market::{Catalogue, Nanos, Series},
     metrics,
     ring::{self, Publisher},
     server::{self, BindError, CertificateError, DoorError, Server},
@@ -211,6 +211,12 @@ impl App {
     pub fn replayed(&self) -> (u64, u64) {
         let progress = self.replays().iter().map(sim::replay::Running::progress);
         progress.fold((0, 0), |(sent, total), (more_sent, more)| (sent + more_sent, total + more))
+    }
+
+    /// Where in the recording the feeds are: its first time, that of the venue that is the farthest, and its last time.
+    pub fn replay_position(&self) -> Option<(Nanos, Nanos, Nanos)> {
+        let positions = self.replays().iter().filter_map(sim::replay::Running::position);
+        positions.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1), a.2.max(b.2)))
     }
 
     /// Whether the last frame of every venue of the recording has been sent.

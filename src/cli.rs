@@ -1,15 +1,20 @@
 //! What the user typed, and what is run for it.
 
+mod doctor;
 mod exchange;
+mod inspect;
 mod load;
+mod manual;
+mod progress;
 mod record;
 mod replay;
 mod serve;
 mod tail;
+mod terminal;
 
 use std::{fmt::Display, fs, io::IsTerminal, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
@@ -21,7 +26,7 @@ use crate::{
 ///
 /// Without a command, `tickcast` serves a complete simulated market on 127.0.0.1:9443: no account, no internet.
 #[derive(Debug, Parser)]
-#[command(name = "tickcast", version, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "tickcast", version, max_term_width = 110, after_help = format!("{EXIT_CODES}\n\n{FIRST_STEPS}"))]
 struct Line {
     #[command(subcommand)]
     command: Option<Command>,
@@ -34,11 +39,13 @@ Exit codes:
    0  done                              69  an address cannot be used or reached
    1  failed while running              70  a defect of ours
    2  wrong use of the command line     73  a file cannot be written
-  66  a file cannot be read             78  the configuration is wrong
+  66  a file cannot be read             78  the configuration is wrong";
 
+const FIRST_STEPS: &str = "\
 First steps:
   tickcast                                  serve the simulated market
-  tickcast tail btcusdt@depth20 --pretty    watch a stream of it
+  tickcast tail btcusdt@depth20@100ms       watch a book of it
+  tickcast doctor                           see whether this machine is fit
   tickcast load                             measure this machine
   tickcast serve --config FILE              serve real exchanges (config/binance.toml is a start)";
 
@@ -52,14 +59,22 @@ enum Command {
     Record(record::Arguments),
     /// Serve a recording: a stand-in plays the exchange, the real connector takes it in.
     Replay(replay::Arguments),
-    /// Print streams as they come: lines for a person on a terminal, JSON in a pipe.
+    /// Tell what is in a recording: venues, streams, counts, span, silences, holes in ids.
+    Inspect(inspect::Arguments),
+    /// Print streams as they come: a table for a person on a terminal, JSON in a pipe, or CSV.
     Tail(tail::Arguments),
+    /// Examine this machine, the configuration and the way to the venues; say what is wrong and what to do.
+    Doctor(doctor::Arguments),
     /// Measure a server, by default one of its own on this machine: many clients, rates, latency, loss, memory.
     Load(load::Arguments),
     /// Read the configuration, say what is wrong with it or what it comes to.
     CheckConfig,
     /// Print every key with its default, unit, limit and reason.
     DefaultConfig,
+    /// Print the script that completes commands and options in a shell.
+    Completions(manual::Completions),
+    /// Print the manual page.
+    Man(manual::Pages),
 }
 
 /// Where settings come from, weakest first: built-in, file, environment (TICKCAST__SERVER__LISTEN), flags.
@@ -139,16 +154,20 @@ fn execute(line: Line) -> Result<(), Failure> {
         Some(Command::Exchange(arguments)) => exchange::run(with_log(config()?)?, &arguments),
         Some(Command::Record(arguments)) => record::run(with_log(config()?)?, &arguments),
         Some(Command::Replay(arguments)) => replay::run(with_log(config()?)?, &arguments),
+        Some(Command::Inspect(arguments)) => inspect::run(&arguments),
         Some(Command::Tail(arguments)) => tail::run(&config()?, &arguments),
         Some(Command::Load(arguments)) => {
             config()?;
             load::run(&settings, &arguments)
         }
+        Some(Command::Doctor(arguments)) => doctor::run(&settings, &arguments),
         Some(Command::CheckConfig) => check_config(&config()?),
         Some(Command::DefaultConfig) => {
             print!("{DEFAULT_TOML}");
             Ok(())
         }
+        Some(Command::Completions(arguments)) => manual::completions(Line::command(), &arguments),
+        Some(Command::Man(arguments)) => manual::pages(Line::command(), &arguments),
     }
 }
 
@@ -209,8 +228,6 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

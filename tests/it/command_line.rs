@@ -172,7 +172,9 @@ fn tail_prints_payloads_for_a_pipe_and_lines_for_a_person() {
     assert!(raw.lines().all(|line| line.starts_with("{\"lastUpdateId\":")), "{raw}");
     let (code, pretty, _) = process::run(&["tail", "btcusdt@bookTicker", "--url", &url, "-n", "2", "--pretty"]);
     assert_eq!(code, 0);
-    assert!(pretty.lines().all(|line| line.contains("bid") && line.contains("ask")), "{pretty}");
+    assert_eq!(pretty.lines().count(), 3, "{pretty}");
+    assert!(pretty.lines().next().is_some_and(|line| line.contains("bid") && line.contains("ask")), "{pretty}");
+    assert!(pretty.lines().skip(1).all(|line| line.contains("btcusdt@bookTicker")), "{pretty}");
     let (code, _, wrong) = process::run(&["tail", "btcusdt@trade", "--url", "ws://127.0.0.1:1"]);
     assert_eq!(code, 69);
     assert!(wrong.contains("--url"), "{wrong}");

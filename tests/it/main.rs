@@ -31,6 +31,7 @@ mod soak;
 mod storm;
 mod tidy;
 mod tls;
+mod tools;
 mod venue_captures;
 mod venue_client;
 mod ws_api;
