@@ -13,6 +13,7 @@ use crate::{
     config::{Config, is_reloadable},
     intake::Inbound,
     market::InstrumentId,
+    metrics,
     server::{self, Adjusted, Operations, Reloaded},
 };
 
@@ -128,6 +129,7 @@ impl Operations for Operator {
         let mut wants_restart = self.wants_restart.lock().unwrap_or_else(PoisonError::into_inner);
         self.notifier.say(format_args!("RELOADING=1\nMONOTONIC_USEC={}", clock::monotonic_us()));
         let reloaded = self.try_reload();
+        metrics::Config::reloaded(reloaded.is_ok());
         match &reloaded {
             Ok(reloaded) => {
                 let (applied, waiting) = (reloaded.applied.join(", "), reloaded.wants_restart.join(", "));

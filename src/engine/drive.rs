@@ -1,6 +1,6 @@
 //! The loop around an engine, on a thread of its own or beside intake.
 
-use std::{io, thread};
+use std::{io, mem, thread};
 
 use tokio::{runtime::Handle, task, time};
 
@@ -8,6 +8,7 @@ use super::Engine;
 use crate::{
     clock::{self, Beat},
     intake::Inbound,
+    market::Nanos,
 };
 
 /// A running ingest loop.
@@ -33,14 +34,15 @@ pub fn start(mut engine: Engine, inbound: flume::Receiver<Inbound>) -> io::Resul
     let running = Beat::new(NAME, clock::now());
     let beat = running.clone();
     let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+        let mut now = clock::now();
         loop {
-            let wait = engine.next_due().since(clock::now());
+            let wait = engine.next_due().since(now);
             let first = match inbound.recv_timeout(wait) {
                 Ok(message) => Some(message),
                 Err(flume::RecvTimeoutError::Timeout) => None,
                 Err(flume::RecvTimeoutError::Disconnected) => return beat.end(),
             };
-            engine.turn(first, &inbound, &beat);
+            now = engine.turn(first, &inbound, &beat);
         }
     })?;
     Ok(Running { place: Place::Thread(thread), beat: running })
@@ -52,26 +54,34 @@ pub fn start_beside(mut engine: Engine, inbound: flume::Receiver<Inbound>, runti
     let running = Beat::new(NAME, clock::now());
     let beat = running.clone();
     let task = runtime.spawn(async move {
+        let mut now = clock::now();
         loop {
-            let wait = engine.next_due().since(clock::now());
+            let wait = engine.next_due().since(now);
             let first = match time::timeout(wait, inbound.recv_async()).await {
                 Ok(Ok(message)) => Some(message),
                 Ok(Err(flume::RecvError::Disconnected)) => return beat.end(),
                 Err(_elapsed) => None,
             };
-            engine.turn(first, &inbound, &beat);
+            now = engine.turn(first, &inbound, &beat);
         }
     });
     Running { place: Place::Task(runtime.clone(), task), beat: running }
 }
 
 impl Engine {
-    /// One pass, with the message that ended the wait and those that are there behind it.
-    fn turn(&mut self, first: Option<Inbound>, inbound: &flume::Receiver<Inbound>, beat: &Beat) {
-        let now = clock::now();
-        beat.tick(now);
+    /// One pass, with the message that ended the wait and those that are there behind it. Returns the time of its end.
+    fn turn(&mut self, first: Option<Inbound>, inbound: &flume::Receiver<Inbound>, beat: &Beat) -> Nanos {
         let messages = first.into_iter().chain(inbound.try_iter()).take(PASS_MESSAGES_MAX);
-        self.pass(now, messages);
+        let began = clock::now();
+        beat.tick(began);
+        self.pass(began, messages);
+        let ended = clock::now();
+        let frames = mem::take(&mut self.frames);
+        if frames > 0 {
+            self.passes.seconds.record(ended.since(began).as_secs_f64());
+            self.passes.frames.record(frames as f64);
+        }
+        ended
     }
 }
 

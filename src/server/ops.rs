@@ -46,6 +46,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(120);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 const TEXT: &str = "text/plain;charset=UTF-8";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// What every connection of the operators' door shares.
@@ -151,7 +152,7 @@ async fn answer(
         return response;
     }
     match path {
-        "/metrics" => respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", door.prometheus.render()),
+        "/metrics" => respond(StatusCode::OK, METRICS, metrics::render(&door.prometheus)),
         "/livez" => livez(door),
         "/readyz" => {
             let reasons = door.health.unready();

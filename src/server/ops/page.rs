@@ -12,7 +12,7 @@ use hyper::{
 use super::status::{ShardStatus, Status, SymbolStatus, VenueStatus};
 
 /// Nothing comes from elsewhere, nothing inline runs, and nobody frames it.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; \
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = include_str!("page.css");
@@ -147,6 +147,13 @@ fn summary(out: &mut Out, status: &Status) {
     item("Public door", &format_args!("{http}://{0}, {ws}://{0}", doors.public), "");
     if let Some(sbe) = &doors.sbe {
         item("SBE door", &format_args!("{ws}://{sbe}"), "");
+    }
+    let process = &status.process;
+    if let Some(bytes) = process.resident_bytes {
+        item("Memory", &format_args!("{} MB", bytes / 1_000_000), "");
+    }
+    if let (Some(open), Some(most)) = (process.descriptors, process.descriptors_max) {
+        item("Descriptors", &format_args!("{} of {}", grouped(open), grouped(most)), "");
     }
     item("WS-API connections", &doors.ws_api_connections, "");
     item("Log level", &status.config.log_level, "");
@@ -363,7 +370,7 @@ fn table<const N: usize>(
     for row in rows {
         is_empty = false;
         out.raw("<tr>");
-        for cell in &row {
+        for (column, cell) in row.iter().enumerate() {
             let (class, text) = match cell {
                 Cell::Name(text) => ("name", &**text),
                 Cell::Number(text) => ("number", &**text),
@@ -372,16 +379,17 @@ fn table<const N: usize>(
                 Cell::Bad(text) => ("bad", &**text),
                 Cell::None => ("none", "–"),
             };
-            out.raw("<td class=\"");
+            let (open, close) = if column == 0 { ("<th scope=\"row\"", "</th>") } else { ("<td", "</td>") };
+            out.raw(open);
+            out.raw(" class=\"");
             out.raw(class);
             out.raw("\">");
             out.text(text);
-            out.raw("</td>");
+            out.raw(close);
         }
         out.raw("</tr>\n");
     }
     if is_empty {
-        out.text(format_args!(""));
         out.raw(&format!("<tr><td class=\"none\" colspan=\"{N}\">none</td></tr>\n"));
     }
     out.raw("</tbody>\n</table></div>\n</section>\n");

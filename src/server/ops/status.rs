@@ -6,6 +6,7 @@ use super::{Door, samples::Samples};
 use crate::{
     clock,
     market::{Nanos, Venue},
+    metrics,
     views::VenueHealth,
 };
 
@@ -21,6 +22,7 @@ pub(super) struct Status {
     pub(super) ready: bool,
     pub(super) reasons: Vec<String>,
     pub(super) config: Configured,
+    pub(super) process: Process,
     pub(super) doors: Doors,
     pub(super) venues: Vec<VenueStatus>,
     pub(super) symbols: Vec<SymbolStatus>,
@@ -40,6 +42,15 @@ pub(super) struct Configured {
     pub(super) log_level: String,
     pub(super) admin: bool,
     pub(super) wants_restart: Vec<String>,
+}
+
+/// What the process uses; null where the system does not tell.
+#[derive(Debug, Serialize)]
+pub(super) struct Process {
+    pub(super) resident_bytes: Option<u64>,
+    pub(super) cpu_s: Option<f64>,
+    pub(super) descriptors: Option<u64>,
+    pub(super) descriptors_max: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -154,7 +165,7 @@ pub(super) fn of(door: &Door) -> Status {
     // It catches up with the ring, so it comes first.
     let reasons = health.unready();
     let late = health.late();
-    let samples = Samples::read(&door.prometheus.render());
+    let samples = Samples::read(&metrics::render(&door.prometheus));
     let config = health.adjusted.config();
     let reached = |key| samples.sum("tickcast_server_limits_total", &[("limit", key)]).map(|count| count as u64);
     let limit = |&key: &&'static str| Some(Limit { key, value: config.values.shown(key)?, reached: reached(key) });
@@ -178,6 +189,7 @@ pub(super) fn of(door: &Door) -> Status {
             admin: config.ops.admin_key.is_some(),
             wants_restart: door.operations.wants_restart(),
         },
+        process: process(&samples),
         doors: doors(door, &samples),
         venues: venues.iter().map(|books| venue(door, books, &samples, now)).collect(),
         symbols: symbols(door, now),
@@ -188,6 +200,16 @@ pub(super) fn of(door: &Door) -> Status {
         threads: threads.collect(),
         closes: by_reason(&samples, "tickcast_session_closes_total"),
         refusals: by_reason(&samples, "tickcast_server_refused_total"),
+    }
+}
+
+fn process(samples: &Samples) -> Process {
+    let whole = |name| samples.sum(name, &[]).map(|value| value as u64);
+    Process {
+        resident_bytes: whole("process_resident_memory_bytes"),
+        cpu_s: samples.sum("process_cpu_seconds_total", &[]),
+        descriptors: whole("process_open_fds"),
+        descriptors_max: whole("process_max_fds"),
     }
 }
 
