@@ -1,6 +1,6 @@
 //! Limits and relations between values that types cannot hold.
 
-use std::{fmt::Display, net::SocketAddr};
+use std::{fmt::Display, net::IpAddr};
 
 use super::{
     Config, ConfigError, Exchange, Ops, Sbe, Tls, Venue,
@@ -119,11 +119,11 @@ fn ops(ops: &Ops) -> Result<(), ConfigError> {
     range("ops.beat_max_ms", ops.beat_max_ms, 2000, 600_000)?;
     range("ops.silence_max_ms", ops.silence_max_ms, 0, 86_400_000)?;
     range("ops.hosts", ops.hosts.len(), 0, HOSTS_MAX)?;
-    let legal = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
-    let is_name = |name: &&String| (1..=HOST_BYTES_MAX).contains(&name.len()) && name.chars().all(legal);
-    if let Some(wrong) = ops.hosts.iter().find(|name| !is_name(name) || name.parse::<SocketAddr>().is_ok()) {
-        let expected = "it has to be a list of names or addresses without a port, e.g. [\"tickcast\"]".to_owned();
-        return Err(out_of_range("ops.hosts", format_args!("\"{wrong}\" among others"), expected));
+    let legal = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let is_name = |name: &str| (1..=HOST_BYTES_MAX).contains(&name.len()) && name.chars().all(legal);
+    if let Some(wrong) = ops.hosts.iter().find(|name| !is_name(name) && name.parse::<IpAddr>().is_err()) {
+        let expected = "it has to be a list of names or addresses without a port, such as [\"tickcast\"]".to_owned();
+        return Err(out_of_range("ops.hosts", format_args!("{wrong:?} among others"), expected));
     }
     if ops.admin_key.as_ref().is_some_and(|key| !key.is_legal() || !key.is_strong()) {
         let expected = format!(

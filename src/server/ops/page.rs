@@ -56,7 +56,6 @@ fn html(status: &Status) -> String {
     );
     summary(&mut out, status);
     venues(&mut out, &status.venues);
-    symbols(&mut out, &status.symbols);
     shards(&mut out, &status.shards);
     table(
         &mut out,
@@ -105,6 +104,7 @@ fn html(status: &Status) -> String {
             reasons.iter().map(|it| [name(&it.reason), it.count.into()]),
         );
     }
+    symbols(&mut out, &status.symbols);
     table(
         &mut out,
         "Limits",
@@ -355,13 +355,17 @@ fn table<const N: usize>(
     out.text(&id);
     out.raw("\">");
     out.text(title);
-    out.raw("</h2>\n<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-labelledby=\"");
-    out.text(&id);
-    out.raw("\"><table>\n<caption>");
+    out.raw("</h2>\n<p>");
     out.text(what);
-    out.raw("</caption>\n<thead><tr>");
-    for head in heads {
-        out.raw("<th scope=\"col\">");
+    out.raw("</p>\n<div class=\"wide\" role=\"group\" tabindex=\"0\" aria-labelledby=\"");
+    out.text(&id);
+    out.raw("\"><table aria-labelledby=\"");
+    out.text(&id);
+    out.raw("\">\n<thead><tr>");
+    let rows: Vec<_> = rows.into_iter().collect();
+    for (column, head) in heads.iter().enumerate() {
+        let is_text = rows.iter().any(|row| matches!(row[column], Cell::Name(_)));
+        out.raw(if is_text { "<th scope=\"col\" class=\"name\">" } else { "<th scope=\"col\">" });
         out.text(head);
         out.raw("</th>");
     }

@@ -79,7 +79,7 @@ async fn what_can_be_applied_is_applied_and_the_rest_is_named() {
             "`ring.slots` is 3",
         ),
         ("sbe.api_keys = [\"third-key\"]\n[session]\nstreams = 3\n", "unknown key `session.streams`"),
-        ("sbe.api_keys = [\"third-key\"\n", "line 2"),
+        ("sbe.api_keys = [\"third-key\"\n", "unclosed array"),
         (
             "sbe.api_keys = [\"third-key\"]\n[tls]\ncertificate = \"/nowhere/a.pem\"\nkey = \"/nowhere/b.pem\"\n",
             "/nowhere/",
