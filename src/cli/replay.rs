@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{
-    Failure,
+    Console, Failure,
     progress::Progress,
     serve,
     terminal::{date_time, grouped, span},
@@ -37,13 +37,13 @@ The recorded venues take the place of the configured ones; history is kept in me
   tickcast replay day.tick --speed 10
   tickcast replay day.tick --speed max --once";
 
-pub(super) fn run(config: Config, arguments: &Arguments) -> Result<(), Failure> {
-    let app = App::start_replay(config, &arguments.files, arguments.speed)?;
+pub(super) fn run(config: Config, console: Console, arguments: &Arguments) -> Result<(), Failure> {
+    let app = App::start_replay(config, Box::new(console), &arguments.files, arguments.speed)?;
     serve::announce(&app);
     let mut progress = Progress::with_end();
     let once = arguments.once;
     let mut is_told = false;
-    app::wait_for_signal_while(Duration::from_millis(200), || {
+    let is_sound = app::run_while(app, Duration::from_millis(200), |app| {
         let (sent, total) = app.replayed();
         let done = app.has_replayed();
         if !is_told {
@@ -57,8 +57,10 @@ pub(super) fn run(config: Config, arguments: &Arguments) -> Result<(), Failure> 
         }
         !(done && once)
     });
-    app.stop();
-    Ok(())
+    if is_sound {
+        return Ok(());
+    }
+    Err(serve::defect())
 }
 
 /// `12,000 of 40,000 frames, 1 m 05 s of 5 m 58 s, at 2026-11-22 22:44:02.339, 10.0 times as fast, 29.3 s left`

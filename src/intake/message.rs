@@ -31,6 +31,8 @@ pub enum Inbound {
         venue: VenueId,
         /// Which.
         connection: ConnectionId,
+        /// Which copy of its feed it carries, from 0: [`crate::intake::VenueFeed::connections`] says how many there are.
+        leg: u32,
         /// Whose data comes over it.
         instruments: Vec<InstrumentId>,
         /// When.
@@ -107,6 +109,13 @@ pub enum Inbound {
         from: Nanos,
         /// The body.
         body: Frame,
+    },
+    /// An operator does not trust a book: it is to be put right by a new snapshot.
+    Resync {
+        /// Whose book.
+        instrument: InstrumentId,
+        /// When that was said.
+        received: Nanos,
     },
     /// Candles that a store has kept from before: closed ones of one series, in order. They come before anything else.
     Kept {
