@@ -28,10 +28,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(config: Config, console: Console, arguments: &Arguments) -> Result<(), Failure> {
     let app = App::start_replay(config, Box::new(console), &arguments.files, arguments.speed)?;
-    serve::announce(&app);
     let progress = ProgressBar::new(0).with_style(style());
     let once = arguments.once;
-    let is_sound = app::run_while(app, Duration::from_millis(200), |app| {
+    let is_sound = app::run_while(app, Duration::from_millis(200), serve::announce, |app| {
         let (sent, total) = app.replayed();
         progress.set_length(total);
         progress.set_position(sent);
