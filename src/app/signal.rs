@@ -11,24 +11,26 @@ use tokio::{
 use super::App;
 use crate::server::Operations;
 
-/// Serves until Ctrl-C, SIGTERM or an operator's drain, then drains. Returns whether it ended in order: `false` after a
+/// Serves until Ctrl-C, SIGTERM or an operator's drain, then drains. `begun` is called once a signal would be heard. Returns whether it ended in order: `false` after a
 /// defect of ours.
-pub fn run_until_signal(app: App) -> bool {
-    run_while(app, LOOK_EVERY, |_| true)
+pub fn run_until_signal(app: App, begun: impl FnOnce(&App)) -> bool {
+    run_while(app, LOOK_EVERY, begun, |_| true)
 }
 
 /// The same, and it ends as well when `goes_on`, which is asked every so often, says no. SIGHUP reloads the configuration.
-/// The service manager is told that we are ready, and fed for as long as every loop takes its turns.
-pub fn run_while(app: App, every: Duration, mut goes_on: impl FnMut(&App) -> bool) -> bool {
+/// The service manager is told that the doors are open (READY; when there are books is for `/readyz` to say, since a venue may
+/// be out of reach for long), and fed for as long as every loop takes its turns.
+pub fn run_while(app: App, every: Duration, begun: impl FnOnce(&App), mut goes_on: impl FnMut(&App) -> bool) -> bool {
     let mut signals = Signals::listen();
     let operator = Arc::clone(&app.operator);
     let mut report = Report::default();
     let every = operator.notifier.watchdog().map_or(every, |watchdog| watchdog.min(every));
     let mut sound = true;
-    operator.notifier.say("READY=1");
     let Signals { runtime, interrupt, terminate } = &mut signals;
     runtime.block_on(async {
         let mut hangup = signal(SignalKind::hangup()).expect("SIGHUP can be listened for");
+        begun(&app);
+        operator.notifier.say("READY=1");
         let mut look = interval(every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -39,11 +39,10 @@ The recorded venues take the place of the configured ones; history is kept in me
 
 pub(super) fn run(config: Config, console: Console, arguments: &Arguments) -> Result<(), Failure> {
     let app = App::start_replay(config, Box::new(console), &arguments.files, arguments.speed)?;
-    serve::announce(&app);
     let mut progress = Progress::with_end();
     let once = arguments.once;
     let mut is_told = false;
-    let is_sound = app::run_while(app, Duration::from_millis(200), |app| {
+    let is_sound = app::run_while(app, Duration::from_millis(200), serve::announce, |app| {
         let (sent, total) = app.replayed();
         let done = app.has_replayed();
         if !is_told {

@@ -8,8 +8,7 @@ use crate::{
 
 pub(super) fn run(config: Config, console: Console) -> Result<(), Failure> {
     let app = App::start(config, Box::new(console))?;
-    announce(&app);
-    if app::run_until_signal(app) {
+    if app::run_until_signal(app, announce) {
         return Ok(());
     }
     Err(defect())
