@@ -15,6 +15,8 @@ import time
 
 STREAMS = [f"{symbol}@{stream}" for symbol in ("btcusdt", "ethusdt", "bnbusdt", "solusdt", "xrpusdt") for stream in ("trade", "depth@100ms", "bookTicker", "aggTrade")]
 TIMEOUT_S = 10
+# They read nothing, and live for so many visits if the server lets them.
+SLOW = 16
 
 
 def connect(address, receive_bytes=None):
@@ -94,7 +96,9 @@ def main():
     asking = None
     while True:
         try:
-            if len(slow) < 8:
+            if len(slow) == SLOW:
+                slow.pop(0).close()
+            if len(slow) < SLOW:
                 slow.append(upgrade(address, "/ws/" + "/".join(STREAMS), 4096))
             previous, asking = asking, visit(address)
             if previous:

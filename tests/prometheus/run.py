@@ -43,13 +43,13 @@ PATIENCE_S = 150
 DRAWN_S = 150
 # What Grafana would put in, at the scrape interval of this test.
 VARIABLES = {"$__rate_interval": "10s", "$instance": ".*", "$venue": ".*", "$shard": ".*"}
-# Two legs, a venue that misbehaves, and clients that are met with limits soon.
+# A venue that misbehaves, once over two legs and once over one, and clients that are met with limits soon.
 SETTINGS = """
 [session]
 streams_max = 64
 outbox_bytes_max = 65536
 [server]
-rest_weight_per_minute = 200
+rest_weight_per_minute = 1500
 exempt_loopback = false
 connects_per_five_minutes = 0
 ban_after_refusals = 0
@@ -68,6 +68,12 @@ ws_url = "embedded"
 rest_url = "embedded"
 symbols = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "ETHBTC"]
 connections = 2
+[[venues]]
+name = "single"
+kind = "binance"
+ws_url = "embedded"
+rest_url = "embedded"
+symbols = ["BTCUSDT", "ADAUSDT", "DOGEUSDT"]
 """
 
 
@@ -146,7 +152,7 @@ def check_rules(wrong):
     for command in (
         ["check", "config", RULES / "prometheus.yml"],
         ["check", "rules", RULES / "recording.rules.yml", RULES / "alerts.rules.yml"],
-        ["test", "rules", RULES / "alerts.test.yml"],
+        ["test", "rules", RULES / "recording.test.yml", RULES / "alerts.test.yml"],
     ):
         done = subprocess.run(["promtool", *map(str, command)], check=False, capture_output=True, text=True)
         if done.returncode or done.stderr.strip():
