@@ -153,13 +153,14 @@ def labels(axes, drawn):
     size = {legend: max((value for _, value in points), default=0) for legend, points in drawn}
     order = sorted(range(len(names)), key=lambda at: -size.get(names[at], 0)) if len(names) > 6 else range(len(names))
     wide = axes.get_position().width > 0.35
-    most = (6 if wide else 4) if len(names) > (6 if wide else 4) else len(names)
+    most = min(len(names), 6 if wide else 4)
     shown = list(order)[:most]
     texts = [names[at] if len(names[at]) < 30 else names[at][:28] + "…" for at in shown]
     if len(names) > most:
         texts[-1] += f"  (+{len(names) - most})"
     if shown:
-        columns = 6 if wide else 2 if max(map(len, texts)) > 14 else 4
+        is_long = max(map(len, texts)) > 14
+        columns = (3 if is_long else 6) if wide else 2 if is_long else 4
         axes.legend([handles[at] for at in shown], texts, loc="upper left", bbox_to_anchor=(-0.5 / (axes.get_position().width * 24 * CELL), -0.13), ncol=columns, fontsize=6.5, frameon=False, labelcolor=DIM, handlelength=1.0, columnspacing=1.0, borderpad=0, labelspacing=0.25)
 
 
