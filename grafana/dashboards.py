@@ -15,6 +15,7 @@ FOLDER = Path(__file__).resolve().parent / "dashboards"
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 WIDTH = 24
 GREEN, YELLOW, RED = "green", "#EAB839", "red"
+STATES = {"live": GREEN, "healing": YELLOW, "waiting": "blue", "refused": RED}
 
 # What every expression is narrowed to.
 I = 'instance=~"$instance"'
@@ -71,7 +72,7 @@ def panel(kind, title, text, unit, queries, width, height, thresholds, options, 
     }
 
 
-def stat(title, text, unit, query, thresholds, width=3, **defaults):
+def stat(title, text, unit, query, thresholds, width=3, height=4, **defaults):
     options = {
         "colorMode": "value",
         "graphMode": "area",
@@ -81,10 +82,10 @@ def stat(title, text, unit, query, thresholds, width=3, **defaults):
         "textMode": "auto",
     }
     defaults.setdefault("color", {"mode": "thresholds"})
-    return panel("stat", title, text, unit, [query], width, 4, thresholds, options, **defaults)
+    return panel("stat", title, text, unit, [query], width, height, thresholds, options, **defaults)
 
 
-def lines(title, text, unit, queries, width=8, thresholds=None, stacked=False, log=False, **defaults):
+def lines(title, text, unit, queries, width=8, thresholds=None, stacked=False, log=False, colors=None, **defaults):
     """Time series. Thresholds are drawn as dashed lines where there are any."""
     custom = {
         "drawStyle": "line",
@@ -102,7 +103,11 @@ def lines(title, text, unit, queries, width=8, thresholds=None, stacked=False, l
     }
     if not log:
         defaults.setdefault("min", 0)
-    return panel("timeseries", title, text, unit, queries, width, 8, thresholds or steps(), options, custom, **defaults)
+    found = panel("timeseries", title, text, unit, queries, width, 8, thresholds or steps(), options, custom, **defaults)
+    for name, color in (colors or {}).items():
+        paint = {"id": "color", "value": {"mode": "fixed", "fixedColor": color}}
+        found["fieldConfig"]["overrides"].append({"matcher": {"id": "byName", "options": name}, "properties": [paint]})
+    return found
 
 
 def heat(title, text, metric, labels, width=12):
@@ -257,11 +262,11 @@ def overview():
                   quantiles("tickcast_shard_delivery_seconds", I, "instance", "{{instance}}"), 12, steps(0.05, 0.25)),
             row("How much"),
             lines("In: frames", "Messages received from venues.", "cps", [q(rate("tickcast_intake_frames_total", V, "venue"), "{{venue}}")]),
-            lines("Out: deliveries", "Updates delivered, one for each update and session.", "cps", [q(f"instance:tickcast_shard_deliveries:rate1m{{{I}}}", "{{instance}}")]),
+            lines("Out: deliveries", "Updates delivered, one for each update and session.", "cps", [q(rate("tickcast_shard_deliveries_total", I, "instance"), "{{instance}}")]),
             lines("Out: bytes", "Bytes written to sessions, before TCP and IP headers, and before TLS.", "Bps", [q(rate("tickcast_shard_bytes_total", I, "instance"), "{{instance}}")]),
-            row("Right"),
+            row("Correct"),
             lines("Books by state", "live: in step. waiting: no snapshot yet. healing: something was lost, nothing is published until it is right again. refused: the venue does not have it.", "none",
-                  [q(f"sum by (state) (tickcast_book_state{{{V}}})", "{{state}}")], stacked=True),
+                  [q(f"sum by (state) (tickcast_book_state{{{V}}})", "{{state}}")], stacked=True, colors=STATES),
             lines("Gaps and resyncs", "Holes found in book messages, and books joined again. Each gap should be followed by a resync within a second.", "cpm",
                   [q(f"60 * {rate('tickcast_book_gaps_total', V, 'venue')}", "gaps {{venue}}"), q(f"60 * {rate('tickcast_book_resyncs_total', V, 'venue')}", "resyncs {{venue}}")]),
             lines("Sessions closed for a fault", "Ends that somebody should know of: clients that read too slowly, break limits or the protocol, and sessions that we lost updates for.", "cpm",
@@ -292,12 +297,12 @@ def feeds():
             lines("Leg lateness", "With `connections = 2` or more, and while a connection is being replaced: how much later than the first copy of a book message the one of this connection came. One leg high for long: that path is bad.", "s",
                   quantiles("tickcast_intake_leg_lateness_seconds", V, "venue, connection", "{{venue}} {{connection}}"), 12, steps(0.25, 1)),
             lines("Connects and disconnects", "Connections established and lost. Venues cut after 24 h; more than a few an hour is trouble on the way.", "cpm",
-                  [q(f"60 * {rate('tickcast_intake_connects_total', V, 'venue')}", "connects {{venue}}"), q(f"60 * {rate('tickcast_intake_disconnects_total', V, 'venue')}", "disconnects {{venue}}")]),
+                  [q(f"60 * {rate('tickcast_intake_connects_total', V, 'venue')}", "connects {{venue}}"), q(f"60 * {rate('tickcast_intake_disconnects_total', V, 'venue')}", "disconnects {{venue}}")], width=12),
             lines("Frames refused", "Messages that could not be read, by reason. Any steady rate means that the venue has changed its format, or that something between us changes it.", "cpm",
-                  [q(f"60 * {rate('tickcast_engine_refused_total', V, 'venue, reason')}", "{{venue}} {{reason}}")]),
+                  [q(f"60 * {rate('tickcast_engine_refused_total', V, 'venue, reason')}", "{{venue}} {{reason}}")], width=12),
             row("Books"),
             lines("Books by state", "live: in step. waiting: no snapshot yet. healing: something was lost. refused: the venue does not have it.", "none",
-                  [q(f"sum by (state) (tickcast_book_state{{{V}}})", "{{state}}")], stacked=True),
+                  [q(f"sum by (state) (tickcast_book_state{{{V}}})", "{{state}}")], stacked=True, colors=STATES),
             lines("Gaps and resyncs", "Holes found in book messages, and books joined again after one.", "cpm",
                   [q(f"60 * {rate('tickcast_book_gaps_total', V, 'venue')}", "gaps {{venue}}"), q(f"60 * {rate('tickcast_book_resyncs_total', V, 'venue')}", "resyncs {{venue}}")]),
             lines("Proof age", "How long ago the venue proved the least recently proved live book: by a snapshot, or by a checksum where it sends those. Without checksums a book is carried on by its ids, so this grows with the age of the connection.", "s",
@@ -329,14 +334,14 @@ def feeds():
                   [q(f"tickcast_engine_history_pending{{{V}}}", "pending {{venue}}"), q(f"tickcast_engine_history_wanted{{{V}}}", "wanted {{venue}}")]),
             lines("Time of a commit", "How long a commit of history takes. Slow ones cost nothing but memory, until candles have to give way.", "s",
                   quantiles("tickcast_store_commit_seconds", I, "instance", "{{instance}}")),
-            lines("Commits", "Commits of history; one each store.commit_interval_ms is usual.", "cps", [q(rate("tickcast_store_commits_total", I, "instance"), "{{instance}}")]),
+            lines("Commits", "Commits of history; one each store.commit_interval_ms is usual.", "cps", [q(rate("tickcast_store_commits_total", I, "instance"), "{{instance}}")], width=6),
             lines("Size of history", "What is kept, and the file, which doubles as it grows.", "bytes",
-                  [q(f"tickcast_store_bytes{{{I}}}", "in use {{instance}}"), q(f"tickcast_store_file_bytes{{{I}}}", "file {{instance}}")]),
-            lines("Rows of history", "Candles and trades kept.", "short", [q(f"tickcast_store_rows{{{I}}}", "{{instance}}")]),
+                  [q(f"tickcast_store_bytes{{{I}}}", "in use {{instance}}"), q(f"tickcast_store_file_bytes{{{I}}}", "file {{instance}}")], width=6),
+            lines("Rows of history", "Candles and trades kept.", "short", [q(f"tickcast_store_rows{{{I}}}", "{{instance}}")], width=6),
             lines("Trouble with history", "All of these stay at zero: reads and commits that failed, times the store fell behind the ring, rows that gave way in memory, rows whose decimals changed, files set aside.", "none",
-                  [q(f"sum by (instance) (increase(tickcast_store_{name}_total{{{I}}}[{R}]))", f"{name} {{{{instance}}}}") for name in ("failures", "lapped", "dropped", "left_out", "set_aside")]),
+                  [q(f"sum by (instance) (increase(tickcast_store_{name}_total{{{I}}}[{R}]))", f"{name} {{{{instance}}}}") for name in ("failures", "lapped", "dropped", "left_out", "set_aside")], width=6),
             row("Recording"),
-            stat("Recording", "Whether this process records what venues send.", "none", q(f"max(tickcast_recording_active{{{I}}})"), steps(), 4,
+            stat("Recording", "Whether this process records what venues send.", "none", q(f"max(tickcast_recording_active{{{I}}})"), steps(), 4, 8,
                  mappings=[{"type": "value", "options": {"0": {"text": "no", "color": "text", "index": 0}, "1": {"text": "yes", "color": GREEN, "index": 1}}}]),
             lines("Recorded", "Messages handed to the recording, and what was left out because the disk was behind: each is a hole in it.", "cps",
                   [q(rate("tickcast_recording_frames_total", I, "instance"), "messages {{instance}}"), q(rate("tickcast_recording_dropped_total", I, "instance"), "left out {{instance}}")], 10),

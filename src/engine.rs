@@ -15,7 +15,7 @@ mod watch;
 
 pub use drive::{Running, start, start_beside};
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use crate::{
     config,
@@ -70,6 +70,14 @@ pub struct Engine {
     passes: metrics::Pass,
 }
 
+/// What a pass has counted of a venue.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    updates: u64,
+    /// Book messages with the right checksum.
+    checksums: u64,
+}
+
 /// What every desk of the engine works with during a pass.
 #[derive(Debug)]
 struct Shared {
@@ -80,6 +88,8 @@ struct Shared {
     watch: Watch,
     batch: Batch,
     metrics: Vec<metrics::Engine>,
+    /// What the pass has counted, by venue.
+    tallies: Vec<Tally>,
     /// The connections that are open, each with its number among the copies of its feed, from 0.
     legs: Vec<(ConnectionId, u32)>,
     /// Trades that stayed lost since they were last told of in the log, by venue.
@@ -125,6 +135,7 @@ impl Engine {
             watch: Watch::new(desks.len(), stale_after),
             batch: Batch::default(),
             legs: Vec::new(),
+            tallies: vec![Tally::default(); venues],
             lost: vec![0; venues],
             clocks: vec![Nanos(0); venues],
             array_beat: 0,
@@ -163,8 +174,8 @@ impl Engine {
         if self.pulse.beat(now, &mut self.desks, &mut self.shared) {
             self.arrays.beat(now, &self.desks, &mut self.shared);
         }
+        self.count();
         if !self.shared.batch.updates.is_empty() {
-            self.count_updates();
             self.shared.batch.published = now;
             self.publisher.publish(&mut self.shared.batch);
         }
@@ -305,14 +316,24 @@ impl Engine {
         }
     }
 
-    fn count_updates(&self) {
-        let Shared { batch, metrics, .. } = &self.shared;
-        if let [only] = &metrics[..] {
-            only.updates.increment(batch.updates.len() as u64);
-            return;
+    /// Hands the pass's plain counters to the metrics.
+    fn count(&mut self) {
+        let Shared { batch, metrics, tallies, .. } = &mut self.shared;
+        if let [only] = &mut tallies[..] {
+            only.updates = batch.updates.len() as u64;
+        } else {
+            for update in &batch.updates {
+                tallies[self.desks[update.instrument.index()].venue.0 as usize].updates += 1;
+            }
         }
-        for update in &batch.updates {
-            metrics[self.desks[update.instrument.index()].venue.0 as usize].updates.increment(1);
+        for (tally, metrics) in tallies.iter_mut().zip(metrics) {
+            let Tally { updates, checksums } = mem::take(tally);
+            if updates > 0 {
+                metrics.updates.increment(updates);
+            }
+            if checksums > 0 {
+                metrics.checksums.increment(checksums);
+            }
         }
     }
 

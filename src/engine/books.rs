@@ -226,7 +226,7 @@ impl Desk {
             }
             if self.books.checksum.is_some() && diff.checksum.is_some() {
                 self.books.proved = received;
-                shared.metrics[self.venue.0 as usize].checksums.increment(1);
+                shared.tallies[self.venue.0 as usize].checksums += 1;
             }
         }
         if self.has_other_connections() {

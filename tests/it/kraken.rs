@@ -64,18 +64,19 @@ async fn until_ready(served: &Served) {
     .await;
 }
 
-/// The value of the one series of Kraken's with this name and, if not empty, this label; zero before it was first counted.
+/// The sum of Kraken's series with this name and, if not empty, this label.
 async fn metric(served: &Served, name: &str, label: &str) -> usize {
     let answer = client::http().get(format!("http://{}/metrics", served.ops)).send().await.expect("it answers");
     let text = answer.text().await.expect("a body");
-    let mut lines = text.lines().filter(|line| {
+    let lines = text.lines().filter(|line| {
         line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
             && line.contains("venue=\"kraken\"")
             && line.contains(label)
     });
-    let value = lines.next().map_or(0.0, |line| line.rsplit(' ').next().expect("a value").parse().expect("a number"));
-    assert!(lines.next().is_none(), "{name} with {label} is one series");
-    value as usize
+    let values = lines.map(|line| line.rsplit(' ').next().expect("a value").parse::<f64>().expect("a number"));
+    let values: Vec<_> = values.collect();
+    assert!(!values.is_empty(), "{name} with {label} is there");
+    values.iter().sum::<f64>() as usize
 }
 
 async fn answer(served: &Served, path: &str) -> Value {
@@ -139,6 +140,7 @@ fn nobody_notices_wrong_checksums_lost_updates_and_lost_connections() {
         more_events(&run, &mut followers, 50).await;
         let failures = "tickcast_book_checksum_failures_total";
         assert_eq!(metric(&served, failures, "").await, 0);
+        assert!(metric(&served, "tickcast_book_checksums_total", "").await > 0);
 
         // A lie, a loss and another lie soon after: the book in question is asked for again, the others are left alone.
         for (pair, is_lie) in [(BTC, true), (YEN, false), (BONK, true), (BTC, false), (BTC, true)] {
