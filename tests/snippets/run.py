@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the programs of docs/QUICKSTART.md, word for word, against a market, and holds what they say against REST.
+"""Runs the programs of docs/QUICKSTART.md, word for word, against a market, restarts the server, holds what they say against REST.
 
     python3 tests/snippets/run.py [PROGRAM [NAME...]]
 
@@ -36,6 +36,8 @@ SYMBOL = "BTCUSDT"
 PATIENCE_S = 120
 SIDE_BY_SIDE = 4
 LINES = 20
+# It shows a connection and nothing else.
+STAYS_AWAY = "ladder.mjs"
 # What every program prints: id: bid x size / ask x size.
 LINE = re.compile(r"(\d+): ([\d.]+) x ([\d.]+) / ([\d.]+) x ([\d.]+)")
 
@@ -53,11 +55,14 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         rig = rigs.Rig(program, folder)
         try:
-            _, told = rig.live()
+            server, told = rig.live()
             commands = prepare(files, Path(folder), told["TICKCAST"], arguments or list(files))
             with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
                 seen = list(pool.map(lambda job: watch(*job), commands.items()))
-            wrong = compare(seen, told) if seen else []
+            restart(rig, server, told)
+            with ThreadPoolExecutor(len(seen)) as pool:
+                list(pool.map(comes_back, WATCHED))
+            wrong = compare([one for one in seen if one[0] != STAYS_AWAY], told)
         finally:
             for _, process, _ in WATCHED:
                 process.kill()
@@ -182,6 +187,28 @@ def watch(name, command):
             raise SystemExit(f"snippets: FAILED: {name} said too little:\n{''.join(lines[-20:])}")
         time.sleep(0.05)
     return name, lines
+
+
+def restart(rig, server, told):
+    """The server ends in order, and another one takes its place."""
+    rigs.end(server)
+    listen = f"server.listen={told['TICKCAST']}"
+    rig.start("again", "serve", "--config", rig.venue(told["TICKCAST_EXCHANGE"]), *rigs.DOORS, "--set", listen)
+
+
+def comes_back(watched):
+    """A program goes on with another server, by itself; the simplest one says how it ended."""
+    name, process, lines = watched
+    said = len(lines)
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        if name == STAYS_AWAY and any("closed: 1001 Server shutdown" in line for line in lines):
+            return
+        if sum(1 for line in lines[said:] if LINE.search(line)) >= LINES:
+            return
+        if time.monotonic() > deadline or (process.poll() is not None and name != STAYS_AWAY):
+            raise SystemExit(f"snippets: FAILED: {name} did not come back:\n{''.join(lines[said - 3:][-20:])}")
+        time.sleep(0.05)
 
 
 def compare(seen, told):
