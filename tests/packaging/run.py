@@ -15,6 +15,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -156,9 +157,18 @@ def running(program, _tools):
         log = Path(folder) / "log"
         doors = [part for door in ("server", "sbe", "ops") for part in ("--set", f"{door}.listen=127.0.0.1:0")]
         command = [*sandbox, program, "serve", *doors, "--set", f"store.path={folder}/history.redb"]
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        manager.bind(f"{folder}/notify")
+        manager.settimeout(PATIENCE_S)
+        told = os.environ | {"NOTIFY_SOCKET": f"{folder}/notify", "WATCHDOG_USEC": "1000000"}
         with open(log, "w", encoding="utf-8") as text:
-            server = subprocess.Popen(list(map(str, command)), stderr=text)
+            server = subprocess.Popen(list(map(str, command)), stderr=text, env=told)
         try:
+            hear(manager, "READY=1")
+            hear(manager, "WATCHDOG=1")
+            server.send_signal(signal.SIGHUP)
+            hear(manager, "RELOADING=1")
+            hear(manager, "READY=1")
             ops = until("its addresses", lambda: re.search(r"Metrics +http://([\d.:]+)/", log.read_text()), server).group(1)
             public = re.search(r"ws://([\d.:]+)/ws/", log.read_text()).group(1)
             until("readiness", lambda: status(f"http://{ops}/readyz") == 200, server)
@@ -167,11 +177,13 @@ def running(program, _tools):
                 demand(run(probe).returncode == 0, "the image's health check passes")
             use(public)
             server.terminate()
+            hear(manager, "STOPPING=1")
             server.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             demand(False, f"the server ends when it is told to:\n{log.read_text()}")
         finally:
             server.kill()
+            manager.close()
         demand(server.returncode == 0, f"the server ends in order, not with {server.returncode}:\n{log.read_text()}")
         if shutil.which(probe[0]):
             demand(run(probe).returncode != 0, "the image's health check fails without a server")
@@ -180,6 +192,15 @@ def running(program, _tools):
             said.append(f"LEFT OUT: the health check, no {probe[0]}")
         sender = "one system call each" if "no io_uring" in log.read_text() else "io_uring"
     return "; ".join([*said, f"a server lives {'under the filters of the unit' if sandbox else 'without filters'}, sends by {sender}"])
+
+
+def hear(manager, wanted):
+    """Waits until the service manager is told so."""
+    try:
+        while wanted not in manager.recv(4096).decode().splitlines():
+            pass
+    except TimeoutError:
+        demand(False, f"the service manager is told {wanted}")
 
 
 def use(public):
