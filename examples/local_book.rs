@@ -2,13 +2,20 @@
 
 use std::{collections::BTreeMap, env, error::Error, time::Duration};
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
+use serde_json::json;
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 const SYMBOL: &str = "BTCUSDT";
 
 type Level = (String, String);
+
+#[derive(Deserialize)]
+struct Answer {
+    /// Missing in a refusal.
+    result: Option<Snapshot>,
+}
 
 #[derive(Deserialize)]
 struct Snapshot {
@@ -56,12 +63,20 @@ impl Book {
     }
 }
 
+/// The whole book, by the WebSocket API: what REST answers, without a library for HTTP.
 async fn fetch(server: &str) -> Result<Book, Box<dyn Error>> {
-    let url = format!("http://{server}/api/v3/depth?symbol={SYMBOL}&limit=5000");
-    let snapshot: Snapshot = serde_json::from_str(&reqwest::get(url).await?.error_for_status()?.text().await?)?;
-    let mut book = Book::default();
-    book.put(snapshot.bids, snapshot.asks, snapshot.id)?;
-    Ok(book)
+    let (mut socket, _) = connect_async(format!("ws://{server}/ws-api/v3")).await?;
+    let request = json!({ "id": 1, "method": "depth", "params": { "symbol": SYMBOL, "limit": 5000 } });
+    socket.send(Message::text(request.to_string())).await?;
+    while let Some(message) = socket.next().await {
+        let Message::Text(text) = message? else { continue };
+        let answer: Answer = serde_json::from_str(&text)?;
+        let snapshot = answer.result.ok_or_else(|| text.to_string())?;
+        let mut book = Book::default();
+        book.put(snapshot.bids, snapshot.asks, snapshot.id)?;
+        return Ok(book);
+    }
+    Err("no answer".into())
 }
 
 /// Keeps the book until the connection ends or something is missing.
