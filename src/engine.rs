@@ -6,6 +6,7 @@
 mod arrays;
 mod backfill;
 mod books;
+mod copies;
 mod desk;
 mod drive;
 mod pulse;
@@ -64,6 +65,9 @@ pub struct Engine {
     publisher: Publisher<Batch>,
     pulse: Pulse,
     arrays: Arrays,
+    /// Frames taken in by the pass that is under way.
+    frames: usize,
+    passes: metrics::Pass,
 }
 
 /// What every desk of the engine works with during a pass.
@@ -76,6 +80,8 @@ struct Shared {
     watch: Watch,
     batch: Batch,
     metrics: Vec<metrics::Engine>,
+    /// The connections that are open, each with its number among the copies of its feed, from 0.
+    legs: Vec<(ConnectionId, u32)>,
     /// Trades that stayed lost since they were last told of in the log, by venue.
     lost: Vec<u64>,
     /// The highest event time of each venue.
@@ -118,6 +124,7 @@ impl Engine {
             schedule: Schedule::new(desks.len()),
             watch: Watch::new(desks.len(), stale_after),
             batch: Batch::default(),
+            legs: Vec::new(),
             lost: vec![0; venues],
             clocks: vec![Nanos(0); venues],
             array_beat: 0,
@@ -134,7 +141,17 @@ impl Engine {
             metrics.books[0].set(*count as f64);
         }
         let pulse = Pulse::new();
-        Self { shared, decoders, desks, events: Events::default(), publisher, pulse, arrays: Arrays::new(venues) }
+        Self {
+            shared,
+            decoders,
+            desks,
+            events: Events::default(),
+            publisher,
+            pulse,
+            arrays: Arrays::new(venues),
+            frames: 0,
+            passes: metrics::Pass::of(0),
+        }
     }
 
     /// One pass at time `now`: takes in what came, publishes what that and the time bring, as one batch.
@@ -161,7 +178,8 @@ impl Engine {
 
     fn take(&mut self, message: Inbound, now: Nanos) {
         match message {
-            Inbound::Opened { venue, connection, instruments, received } => {
+            Inbound::Opened { venue, connection, leg, instruments, received } => {
+                self.shared.legs.push((connection, leg));
                 self.shared.watch.opened(connection, &instruments, received);
                 // Snapshots are fetched in the order in which they are asked for: wanted symbols first.
                 let (wanted, others): (Vec<_>, Vec<_>) = instruments
@@ -175,6 +193,7 @@ impl Engine {
             Inbound::Frames { venue, connection, frames } => self.frames(venue, connection, &frames),
             Inbound::Closed { connection, received, .. } => {
                 self.shared.watch.closed(connection);
+                self.shared.legs.retain(|(open, _)| *open != connection);
                 for desk in &mut self.desks {
                     desk.closed(connection, received, &mut self.shared);
                 }
@@ -259,6 +278,7 @@ impl Engine {
                 desk.event(event, &self.events.levels, connection, frame.received, &mut self.shared);
             }
         }
+        self.frames += frames.len();
         let metrics = &self.shared.metrics[venue.0 as usize];
         metrics.events.increment(count as u64);
         if let Some(time) = event_time {
@@ -307,6 +327,12 @@ impl Shared {
             let clock = &mut self.clocks[venue.0 as usize];
             *clock = time.max(*clock);
         }
+    }
+
+    /// A connection brought a book message so long after another one had.
+    fn late(&mut self, venue: VenueId, connection: ConnectionId, lateness: Duration) {
+        let leg = self.legs.iter().find(|(open, _)| *open == connection).map_or(0, |(_, leg)| *leg);
+        self.metrics[venue.0 as usize].leg(leg).record(lateness.as_secs_f64());
     }
 
     /// Asks intake; a full channel means that intake is gone, and so soon is this engine.

@@ -28,7 +28,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use self::{
-    feed::{Feed, FeedOrder},
+    feed::{Feed, FeedOrder, Place},
     rest::Rest,
     upstream::{Common, Stop, Uplink, Upstream},
 };
@@ -202,8 +202,8 @@ impl Station {
         let mut feeds = JoinSet::new();
         let mut ports = Vec::new();
         for dial in dials {
-            for _ in 0..self.copies {
-                let (orders, port) = self.feed(dial.clone(), ports.len());
+            for leg in 0..self.copies {
+                let (orders, port) = self.feed(dial.clone(), Place { number: ports.len(), leg });
                 ports.push(port);
                 feeds.spawn(orders.run());
             }
@@ -216,10 +216,10 @@ impl Station {
         }
     }
 
-    fn feed(&self, dial: Dial, number: usize) -> (Feed, Port) {
+    fn feed(&self, dial: Dial, place: Place) -> (Feed, Port) {
         let (orders, inbox) = mpsc::channel(FEED_ORDERS_MAX);
         let port = Port { instruments: dial.instruments.clone(), orders };
-        (Feed::new(Arc::clone(&self.upstream), dial, number, inbox), port)
+        (Feed::new(Arc::clone(&self.upstream), dial, place, inbox), port)
     }
 }
 

@@ -120,7 +120,7 @@ impl Course {
         }
         let mut now = first;
         let mut inbound =
-            vec![Inbound::Opened { venue, connection: CONNECTION, instruments: ids.clone(), received: now }];
+            vec![Inbound::Opened { venue, connection: CONNECTION, leg: 0, instruments: ids.clone(), received: now }];
         let mut steps = steps.into_iter().peekable();
         loop {
             let is_steady = now >= steady_from;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Shared, desk::Desk};
+use super::{Shared, copies::Copies, desk::Desk};
 use crate::{
     book::{Book, Diff, Join, Outcome, Snapshot, State, checksum},
     config,
@@ -28,6 +28,9 @@ pub(super) struct Books {
     /// What was told below the ring last.
     told: BookState,
     crossed_since: Option<Nanos>,
+    /// When the book was last joined with a snapshot, or had the venue's checksum.
+    proved: Nanos,
+    copies: Copies,
     /// Levels per side of a snapshot that is urgent, and of one that is not.
     levels_first: u32,
     levels_deep: u32,
@@ -56,6 +59,8 @@ impl Books {
             acknowledged: None,
             told: BookState::Waiting,
             crossed_since: None,
+            proved: Nanos::default(),
+            copies: Copies::default(),
             levels_first: settings.snapshot_levels_first,
             levels_deep: settings.snapshot_levels_deep,
             deep: false,
@@ -67,6 +72,11 @@ impl Books {
 
     pub(super) fn book(&self) -> &Book {
         &self.book
+    }
+
+    /// How long ago the venue proved the book, if it is live.
+    pub(super) fn proof_age(&self, now: Nanos) -> Option<Duration> {
+        self.is_live().then(|| now.since(self.proved))
     }
 
     /// Whether what the book says may be published.
@@ -214,6 +224,21 @@ impl Desk {
                 self.disproved(connection, received, shared);
                 return;
             }
+            if self.books.checksum.is_some() && diff.checksum.is_some() {
+                self.books.proved = received;
+                shared.metrics[self.venue.0 as usize].checksums.increment(1);
+            }
+        }
+        if self.has_other_connections() {
+            match outcome {
+                Outcome::Applied => self.books.copies.first(ids.last, received, connection),
+                Outcome::Ignored => {
+                    if let Some(first) = self.books.copies.first_of(ids.last, connection) {
+                        shared.late(self.venue, connection, received.since(first));
+                    }
+                }
+                _ => {}
+            }
         }
         // After a lost connection the hole is found by the first diff that does not continue the book.
         let is_hole = match was {
@@ -335,6 +360,7 @@ impl Desk {
             }
             Outcome::Joined { healed, reset } => {
                 self.changed = (received, time);
+                self.books.proved = received;
                 self.joined(healed, reset, shared);
             }
         }

@@ -1,11 +1,11 @@
 //! The loop around an engine, on a thread of its own or beside intake.
 
-use std::{io, thread};
+use std::{io, mem, thread};
 
 use tokio::{runtime::Handle, task, time};
 
 use super::Engine;
-use crate::{clock, intake::Inbound};
+use crate::{clock, intake::Inbound, market::Nanos};
 
 /// A running ingest loop.
 #[derive(Debug)]
@@ -22,14 +22,15 @@ pub enum Running {
 /// If the thread cannot be made.
 pub fn start(mut engine: Engine, inbound: flume::Receiver<Inbound>) -> io::Result<Running> {
     let thread = thread::Builder::new().name("engine-0".to_owned()).spawn(move || {
+        let mut now = clock::now();
         loop {
-            let wait = engine.next_due().since(clock::now());
+            let wait = engine.next_due().since(now);
             let first = match inbound.recv_timeout(wait) {
                 Ok(message) => Some(message),
                 Err(flume::RecvTimeoutError::Timeout) => None,
                 Err(flume::RecvTimeoutError::Disconnected) => return,
             };
-            engine.turn(first, &inbound);
+            now = engine.turn(first, &inbound);
         }
     })?;
     Ok(Running::Thread(thread))
@@ -39,24 +40,33 @@ pub fn start(mut engine: Engine, inbound: flume::Receiver<Inbound>) -> io::Resul
 /// context switches to every frame (docs/decisions/013-one-core.md).
 pub fn start_beside(mut engine: Engine, inbound: flume::Receiver<Inbound>, runtime: &Handle) -> Running {
     let task = runtime.spawn(async move {
+        let mut now = clock::now();
         loop {
-            let wait = engine.next_due().since(clock::now());
+            let wait = engine.next_due().since(now);
             let first = match time::timeout(wait, inbound.recv_async()).await {
                 Ok(Ok(message)) => Some(message),
                 Ok(Err(flume::RecvError::Disconnected)) => return,
                 Err(_elapsed) => None,
             };
-            engine.turn(first, &inbound);
+            now = engine.turn(first, &inbound);
         }
     });
     Running::Task(runtime.clone(), task)
 }
 
 impl Engine {
-    /// One pass, with the message that ended the wait and those that are there behind it.
-    fn turn(&mut self, first: Option<Inbound>, inbound: &flume::Receiver<Inbound>) {
+    /// One pass, with the message that ended the wait and those that are there behind it. Returns the time of its end.
+    fn turn(&mut self, first: Option<Inbound>, inbound: &flume::Receiver<Inbound>) -> Nanos {
         let messages = first.into_iter().chain(inbound.try_iter()).take(PASS_MESSAGES_MAX);
-        self.pass(clock::now(), messages);
+        let began = clock::now();
+        self.pass(began, messages);
+        let ended = clock::now();
+        let frames = mem::take(&mut self.frames);
+        if frames > 0 {
+            self.passes.seconds.record(ended.since(began).as_secs_f64());
+            self.passes.frames.record(frames as f64);
+        }
+        ended
     }
 }
 

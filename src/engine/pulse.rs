@@ -46,12 +46,22 @@ impl Pulse {
             );
             shared.ask(Request::Renew { connection });
         }
+        report_proof(now, desks, shared);
         deepen(desks, shared);
         if now >= self.next_report {
             self.next_report = Nanos(now.0 + REPORT_NS);
             report_lost(shared);
         }
         true
+    }
+}
+
+/// The oldest proof among the live books of each venue; none: zero.
+fn report_proof(now: Nanos, desks: &[Desk], shared: &Shared) {
+    for (venue, metrics) in shared.metrics.iter().enumerate() {
+        let ages =
+            desks.iter().filter(|desk| desk.venue.0 as usize == venue).filter_map(|desk| desk.books.proof_age(now));
+        metrics.proof_age.set(ages.max().map_or(0.0, |age| age.as_secs_f64()));
     }
 }
 

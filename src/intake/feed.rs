@@ -38,8 +38,7 @@ pub(super) enum FeedOrder {
 pub(super) struct Feed {
     upstream: Arc<Upstream>,
     dial: Arc<Dial>,
-    /// Its place among the venue's feeds: they start one after the other.
-    number: usize,
+    place: Place,
     orders: mpsc::Receiver<FeedOrder>,
     news: mpsc::Receiver<(ConnectionId, News)>,
     news_sender: mpsc::Sender<(ConnectionId, News)>,
@@ -53,6 +52,15 @@ pub(super) struct Feed {
     /// Books to ask for again, and when; each instrument at most once.
     resubscribes: Vec<(Instant, InstrumentId)>,
     random: fastrand::Rng,
+}
+
+/// Which feed of a venue it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Among the venue's feeds: they start one after the other.
+    pub(super) number: usize,
+    /// Among those that carry the same, from 0.
+    pub(super) leg: u32,
 }
 
 /// One connection, from before it is dialled.
@@ -75,13 +83,13 @@ struct Failed {
 }
 
 impl Feed {
-    pub(super) fn new(upstream: Arc<Upstream>, dial: Dial, number: usize, orders: mpsc::Receiver<FeedOrder>) -> Self {
+    pub(super) fn new(upstream: Arc<Upstream>, dial: Dial, place: Place, orders: mpsc::Receiver<FeedOrder>) -> Self {
         let (news_sender, news) = mpsc::channel(NEWS_MAX);
         Self {
             backoff: Backoff::new(&upstream.settings),
             upstream,
             dial: Arc::new(dial),
-            number,
+            place,
             orders,
             news,
             news_sender,
@@ -98,7 +106,7 @@ impl Feed {
     /// Keeps the dial alive until everything stops or the engine is gone.
     pub(super) async fn run(mut self) {
         let stop = self.upstream.stop.clone();
-        self.open_next(STAGGER.saturating_mul(u32::try_from(self.number).unwrap_or(u32::MAX)).min(STAGGER_MAX));
+        self.open_next(STAGGER.saturating_mul(u32::try_from(self.place.number).unwrap_or(u32::MAX)).min(STAGGER_MAX));
         while !self.upstream.uplink.is_gone() {
             let due = self.due();
             tokio::select! {
@@ -127,6 +135,7 @@ impl Feed {
         let attempt = attempt(
             Arc::clone(&self.upstream),
             Arc::clone(&self.dial),
+            self.place.leg,
             connection,
             delay,
             orders,
@@ -320,6 +329,7 @@ impl Feed {
 async fn attempt(
     upstream: Arc<Upstream>,
     dial: Arc<Dial>,
+    leg: u32,
     connection: ConnectionId,
     delay: Duration,
     mut orders: mpsc::Receiver<Vec<String>>,
@@ -346,7 +356,7 @@ async fn attempt(
         url: socket::url(&upstream.ws_url, &dial.path).into(),
     });
     let socket = Socket::new(Arc::clone(&upstream), connection, stream, news);
-    Ok(socket.run(dial.instruments.clone(), dial.messages.clone(), orders).await)
+    Ok(socket.run(leg, dial.instruments.clone(), dial.messages.clone(), orders).await)
 }
 
 async fn until(due: Option<Instant>) {

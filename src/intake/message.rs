@@ -31,6 +31,8 @@ pub enum Inbound {
         venue: VenueId,
         /// Which.
         connection: ConnectionId,
+        /// Which copy of its feed it carries, from 0: [`crate::intake::VenueFeed::connections`] says how many there are.
+        leg: u32,
         /// Whose data comes over it.
         instruments: Vec<InstrumentId>,
         /// When.

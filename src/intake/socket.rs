@@ -123,6 +123,7 @@ impl Socket {
     /// More messages come through `orders`; dropping its sender asks for a polite close, during which frames still go up.
     pub(super) async fn run(
         mut self,
+        leg: u32,
         instruments: Vec<InstrumentId>,
         messages: Vec<String>,
         mut orders: mpsc::Receiver<Vec<String>>,
@@ -134,7 +135,7 @@ impl Socket {
         info!(venue = %self.upstream.name, connection = connection.0, instruments = instruments.len(), "connected");
         self.outbox.extend(messages);
 
-        let opened = Inbound::Opened { venue, connection, instruments, received: clock::now() };
+        let opened = Inbound::Opened { venue, connection, leg, instruments, received: clock::now() };
         let end = match self.upstream.uplink.send(opened).await {
             Ok(()) => {
                 self.tell(News::Opened).await;

@@ -9,13 +9,23 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::message::{ConnectionId, Frame};
-use crate::market::{Nanos, VenueId};
+use crate::{
+    market::{Nanos, VenueId},
+    metrics,
+};
 
 /// Where copies go. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tap {
     sender: flume::Sender<Tapped>,
-    dropped: Arc<AtomicU64>,
+    meter: Arc<Meter>,
+}
+
+/// What goes into the recording; there is one as long as anybody holds the tap.
+#[derive(Debug)]
+struct Meter {
+    dropped: AtomicU64,
+    metrics: metrics::Recording,
 }
 
 /// One thing that happened, with its time.
@@ -74,17 +84,44 @@ impl Tap {
     /// A tap through which at most `waiting_max` things wait to be written; what comes when it is full is left out.
     pub fn new(waiting_max: usize) -> (Self, flume::Receiver<Tapped>) {
         let (sender, receiver) = flume::bounded(waiting_max.max(1));
-        (Self { sender, dropped: Arc::default() }, receiver)
+        let metrics = metrics::Recording::new();
+        metrics.active.set(1.0);
+        (Self { sender, meter: Arc::new(Meter { dropped: AtomicU64::default(), metrics }) }, receiver)
     }
 
     /// How many things were left out because the writer was behind or gone.
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.meter.dropped.load(Ordering::Relaxed)
     }
 
     pub(super) fn put(&self, tapped: Tapped) {
-        if self.sender.try_send(tapped).is_err() && self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
+        let Meter { dropped, metrics } = &*self.meter;
+        let (frames, bytes) = tapped.size();
+        if self.sender.try_send(tapped).is_ok() {
+            metrics.frames.increment(frames as u64);
+            metrics.bytes.increment(bytes as u64);
+            return;
+        }
+        metrics.dropped.increment(1);
+        if dropped.fetch_add(1, Ordering::Relaxed) == 0 {
             warn!("the recording cannot keep up: from here on it has holes");
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.metrics.active.set(0.0);
+    }
+}
+
+impl Tapped {
+    /// Messages of the venue's socket in it, and bytes of the venue.
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Received { frames, .. } => (frames.len(), frames.iter().map(|frame| frame.bytes.len()).sum()),
+            Self::Response { body, .. } => (0, body.len()),
+            Self::Opened { .. } | Self::Sent { .. } | Self::Closed { .. } => (0, 0),
         }
     }
 }

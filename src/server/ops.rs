@@ -135,7 +135,9 @@ fn answer(door: &Door, local: IpAddr, request: &Request<Incoming>) -> Response<F
     }
     let json = "application/json";
     match request.uri().path() {
-        "/metrics" => respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", door.prometheus.render()),
+        "/metrics" => {
+            respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::render(&door.prometheus))
+        }
         "/livez" => respond(StatusCode::OK, json, json!({ "live": true }).to_string()),
         "/readyz" => {
             let reasons = door.unready();

@@ -3,6 +3,7 @@
 mod cadences;
 mod derived;
 mod healing;
+mod measured;
 mod trades;
 
 use std::{collections::BTreeMap, sync::Arc, task::Waker, time::Duration};
@@ -104,7 +105,7 @@ impl Bench {
 
     fn opened(&mut self, connection: ConnectionId) {
         let received = self.now;
-        self.pass(vec![Inbound::Opened { venue: VENUE, connection, instruments: vec![INSTRUMENT], received }]);
+        self.pass(vec![Inbound::Opened { venue: VENUE, connection, leg: 0, instruments: vec![INSTRUMENT], received }]);
     }
 
     fn frame(&mut self, connection: ConnectionId, text: String) -> Vec<Said> {

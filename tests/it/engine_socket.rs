@@ -78,7 +78,7 @@ impl Bench {
     fn opened(&mut self, connection: u32) {
         let connection = ConnectionId(connection);
         let instruments = vec![INSTRUMENT];
-        self.pass(vec![Inbound::Opened { venue: VENUE, connection, instruments, received: self.now }]);
+        self.pass(vec![Inbound::Opened { venue: VENUE, connection, leg: 0, instruments, received: self.now }]);
     }
 
     fn closed(&mut self, connection: u32) {

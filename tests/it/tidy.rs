@@ -8,7 +8,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("ring", &[]),
     ("topic", &["market", "ring"]),
     ("clock", &["market"]),
-    ("metrics", &[]),
+    ("metrics", &["clock"]),
     ("config", &["topic"]),
     ("recording", &["market"]),
     ("normalise", &["market"]),

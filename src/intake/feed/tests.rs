@@ -42,7 +42,7 @@ fn quick(settings: &mut config::Intake) {
 fn run_on(bench: Bench) -> Running {
     let Bench { upstream, up, stop, .. } = bench;
     let (orders, inbox) = mpsc::channel(16);
-    let task = tokio::spawn(Feed::new(Arc::new(upstream), dial(), 0, inbox).run());
+    let task = tokio::spawn(Feed::new(Arc::new(upstream), dial(), Place { number: 0, leg: 0 }, inbox).run());
     Running { up, orders, stop, task }
 }
 

@@ -26,7 +26,7 @@ async fn run(bench: Bench, messages: Vec<String>) -> Running {
     let (sender, news) = mpsc::channel(16);
     let (orders, inbox) = mpsc::channel(16);
     let socket = Socket::new(upstream, ConnectionId(7), stream, sender);
-    let ended = tokio::spawn(socket.run(one_dial().instruments, messages, inbox));
+    let ended = tokio::spawn(socket.run(0, one_dial().instruments, messages, inbox));
     Running { up, news, tapped, orders, ended, _stop: stop }
 }
 

@@ -4,22 +4,15 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use futures_util::SinkExt;
 use tickcast::{
-    metrics::{COUNTERS, GAUGES, HISTOGRAMS},
+    metrics::{CLOSES, COUNTERS, GAUGES, HISTOGRAMS, PROCESS, REASONS, REFUSED},
+    normalise::Refusal,
+    session::CloseReason,
     sim::Fault,
 };
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{DepthClient, Metrics, Scratch, exchange, until, until_counted, until_ready, venue};
 use crate::{client, process::Served};
-
-/// Those that appear with their first event only, because the label says which one it was.
-const WITH_THE_FIRST: [&str; 5] = [
-    "tickcast_engine_refused_total",
-    "tickcast_session_closes_total",
-    "tickcast_server_refused_total",
-    "tickcast_server_rest_answers_total",
-    "tickcast_server_ws_api_answers_total",
-];
 
 #[tokio::test]
 async fn every_metric_is_there_described_and_counting() {
@@ -29,8 +22,20 @@ async fn every_metric_is_there_described_and_counting() {
     until_ready(&served).await;
     let metrics = Metrics::of(&served).await;
     for (name, _) in COUNTERS.iter().chain(GAUGES).chain(HISTOGRAMS) {
-        let is_there = metrics.0.contains(&format!("# TYPE {name} "));
-        assert!(is_there || WITH_THE_FIRST.contains(name), "{name} is missing:\n{}", metrics.0);
+        assert!(metrics.0.contains(&format!("# TYPE {name} ")), "{name} is missing:\n{}", metrics.0);
+    }
+    // Closed sets are whole before anything of them has happened.
+    for (name, label, set) in [
+        ("tickcast_session_closes_total", "reason", CLOSES.iter().map(|(reason, _)| *reason).collect()),
+        ("tickcast_server_refused_total", "reason", REFUSED.iter().map(|(reason, _)| *reason).collect()),
+        ("tickcast_engine_refused_total", "reason", REASONS.to_vec()),
+        ("tickcast_config_reloads_total", "result", vec!["done", "refused"]),
+    ] {
+        for value in set {
+            let found =
+                metrics.0.lines().any(|line| line.starts_with(name) && line.contains(&format!("{label}=\"{value}\"")));
+            assert!(found, "{name} has no series with {label} {value}");
+        }
     }
 
     let mut depth = DepthClient::join(&served.public, "BTCUSDT", "@100ms").await;
@@ -66,6 +71,9 @@ async fn every_metric_is_there_described_and_counting() {
     }
     for line in metrics.0.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = line.split(' ').next().expect("a name");
+        if PROCESS.iter().any(|(process, kind, _)| line == format!("{process} {kind}")) {
+            continue;
+        }
         assert!(known.contains(name), "{name} stands in no table");
     }
     for name in ["tickcast_engine_feed_lag_seconds", "tickcast_shard_delivery_seconds"] {
@@ -92,5 +100,57 @@ fn names_follow_the_rule() {
     }
     assert!(COUNTERS.iter().all(|(name, _)| name.ends_with("_total")), "counters end in _total");
     assert!(GAUGES.iter().all(|(name, _)| !name.ends_with("_total")), "gauges do not");
-    assert!(HISTOGRAMS.iter().all(|(name, _)| name.ends_with("_seconds")), "histograms are of seconds");
+    assert!(HISTOGRAMS.iter().all(|(name, _)| name.ends_with("_seconds") || name.ends_with("_frames")), "units");
+    for (key, name) in CLOSES.iter().chain(REFUSED).filter_map(|(name, key)| key.map(|key| (key, name))) {
+        let (table, key) = key.split_once('.').expect("a table and a key");
+        let defaults = include_str!("../../../config/default.toml");
+        let table = defaults.split(&format!("\n[{table}]\n")).nth(1).expect("a table of the configuration");
+        let table = table.split("\n[").next().expect("split yields a first part");
+        assert!(table.contains(&format!("\n{key} = ")), "{name}: no key {key}");
+    }
+}
+
+/// The rooms that count may not be named by the room of metrics: here its lists are held against them.
+#[test]
+fn closed_sets_hold_every_value_that_the_code_has() {
+    let closes = [
+        CloseReason::Client(None),
+        CloseReason::Lost,
+        CloseReason::Lifetime,
+        CloseReason::Shutdown,
+        CloseReason::IdsReset,
+        CloseReason::PongTimeout,
+        CloseReason::TooManyRequests,
+        CloseReason::InvalidRequest,
+        CloseReason::TooManySubscriptions,
+        CloseReason::SlowConsumer,
+        CloseReason::Lapped,
+        CloseReason::Protocol,
+        CloseReason::Binary,
+        CloseReason::InvalidUtf8,
+        CloseReason::TooBig,
+    ];
+    let labels: BTreeSet<_> = closes.iter().map(|reason| reason.label()).collect();
+    assert_eq!(labels, CLOSES.iter().map(|(reason, _)| *reason).collect());
+    let refusals =
+        [Refusal::Malformed, Refusal::Number, Refusal::UnknownInstrument, Refusal::UnknownMessage, Refusal::VenueError];
+    assert_eq!(refusals.map(Refusal::label).to_vec(), REASONS);
+    let mut counted = BTreeSet::new();
+    in_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server"), &mut |text| {
+        counted.extend(
+            text.split("Server::refused(\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())),
+        );
+    });
+    assert_eq!(counted, REFUSED.iter().map(|(reason, _)| (*reason).to_owned()).collect());
+}
+
+fn in_sources(folder: &Path, look: &mut impl FnMut(&str)) {
+    for entry in fs::read_dir(folder).expect("src can be read").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            in_sources(&path, look);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            look(&fs::read_to_string(&path).expect("a source can be read"));
+        }
+    }
 }
