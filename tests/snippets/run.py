@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -190,8 +191,13 @@ def watch(name, command):
 
 
 def restart(rig, server, told):
-    """The server ends in order, and another one takes its place."""
+    """The server ends in order; whoever comes back is turned away twice; then another one takes its place."""
     rigs.end(server)
+    host, port = told["TICKCAST"].split(":")
+    with socket.create_server((host, int(port))) as door:
+        door.settimeout(PATIENCE_S)
+        for _ in range(2 * (len(WATCHED) - any(name == STAYS_AWAY for name, *_ in WATCHED))):
+            door.accept()[0].close()
     listen = f"server.listen={told['TICKCAST']}"
     rig.start("again", "serve", "--config", rig.venue(told["TICKCAST_EXCHANGE"]), *rigs.DOORS, "--set", listen)
 
