@@ -1,5 +1,6 @@
 //! What the user typed, and what is run for it.
 
+mod console;
 mod exchange;
 mod load;
 mod record;
@@ -7,10 +8,11 @@ mod replay;
 mod serve;
 mod tail;
 
-use std::{fmt::Display, fs, io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{fmt::Display, fs, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+
+use console::{Console, Log};
 
 use crate::{
     app::StartError,
@@ -135,10 +137,16 @@ fn execute(line: Line) -> Result<(), Failure> {
     let settings = line.settings;
     let config = || read_config(&settings);
     match line.command {
-        None | Some(Command::Serve) => serve::run(with_log(config()?)?),
+        None | Some(Command::Serve) => {
+            let (config, console) = with_console(settings)?;
+            serve::run(config, console)
+        }
         Some(Command::Exchange(arguments)) => exchange::run(with_log(config()?)?, &arguments),
         Some(Command::Record(arguments)) => record::run(with_log(config()?)?, &arguments),
-        Some(Command::Replay(arguments)) => replay::run(with_log(config()?)?, &arguments),
+        Some(Command::Replay(arguments)) => {
+            let (config, console) = with_console(settings)?;
+            replay::run(config, console, &arguments)
+        }
         Some(Command::Tail(arguments)) => tail::run(&config()?, &arguments),
         Some(Command::Load(arguments)) => {
             config()?;
@@ -167,17 +175,17 @@ fn read_config(settings: &Settings) -> Result<Config, Failure> {
     Ok(Config::load(&Overrides { file, environment: std::env::vars().collect(), flags })?)
 }
 
-/// Logs to standard error, so that what a command prints can be piped.
+/// Begins to log.
 fn with_log(config: Config) -> Result<Config, Failure> {
-    let filter: Targets =
-        config.log.level.parse().map_err(|error| {
-            Failure::new(Failure::CONFIG, format_args!("`log.level` is {}: {error}", config.log.level))
-        })?;
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_filter(filter);
-    // A second initialisation can only come from a test that runs several commands in one process.
-    let _already = tracing_subscriber::registry().with(lines).try_init();
+    Log::start(&config.log.level)?;
     Ok(config)
+}
+
+/// The settings, and what a running server may ask of us.
+fn with_console(settings: Settings) -> Result<(Config, Console), Failure> {
+    let config = read_config(&settings)?;
+    let log = Log::start(&config.log.level)?;
+    Ok((config, Console { settings, log }))
 }
 
 fn check_config(config: &Config) -> Result<(), Failure> {
@@ -194,7 +202,10 @@ fn check_config(config: &Config) -> Result<(), Failure> {
         "" => println!("  TLS           none"),
         certificate => println!("  TLS           at both, with {certificate}"),
     }
-    println!("  ops door      {}", config.ops.listen);
+    match config.ops.admin_key {
+        Some(_) => println!("  ops door      {}, with the admin API", config.ops.listen),
+        None => println!("  ops door      {}", config.ops.listen),
+    }
     for venue in &config.venues {
         let count = venue.symbols.len();
         println!("  venue         {} ({}) at {}, {count} symbols", venue.name, venue.kind, venue.ws_url);

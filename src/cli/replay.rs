@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, serve};
+use super::{Console, Failure, serve};
 use crate::{
     app::{self, App},
     config::Config,
@@ -26,12 +26,12 @@ pub(super) struct Arguments {
     once: bool,
 }
 
-pub(super) fn run(config: Config, arguments: &Arguments) -> Result<(), Failure> {
-    let app = App::start_replay(config, &arguments.files, arguments.speed)?;
+pub(super) fn run(config: Config, console: Console, arguments: &Arguments) -> Result<(), Failure> {
+    let app = App::start_replay(config, Box::new(console), &arguments.files, arguments.speed)?;
     serve::announce(&app);
     let progress = ProgressBar::new(0).with_style(style());
     let once = arguments.once;
-    app::wait_for_signal_while(Duration::from_millis(200), || {
+    let is_sound = app::run_while(app, Duration::from_millis(200), |app| {
         let (sent, total) = app.replayed();
         progress.set_length(total);
         progress.set_position(sent);
@@ -42,8 +42,10 @@ pub(super) fn run(config: Config, arguments: &Arguments) -> Result<(), Failure> 
         }
         !(done && once)
     });
-    app.stop();
-    Ok(())
+    if is_sound {
+        return Ok(());
+    }
+    Err(serve::defect())
 }
 
 fn style() -> ProgressStyle {

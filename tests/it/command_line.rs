@@ -69,6 +69,9 @@ fn each_mistake_in_a_configuration_gets_one_clear_line() {
         ("[exchange]\nrest_error_per_minute = -1.0", &["`exchange.rest_error_per_minute` is -1", "from 0 to 60000"]),
         ("[exchange]\ngap_per_minute = nan", &["`exchange.gap_per_minute` is NaN"]),
         ("[exchange]\nmessages_per_second = 1000001", &["`exchange.messages_per_second`", "from 0 to 1000000"]),
+        ("[ops]\nhosts = [\"tickcast\", \"::1\", \"a:9464\"]", &["`ops.hosts` is \"a:9464\"", "without a port"]),
+        ("[ops]\nadmin_key = \"geheim\"", &["`ops.admin_key` is something else (not shown)", "16 to 256"]),
+        ("[ops]\nbeat_max_ms = 100", &["`ops.beat_max_ms` is 100", "from 2000 to 600000"]),
         ("[server", &["TOML parse error at line 1"]),
         (
             "[[venues]]\nname = \"x\"\nkind = \"binance\"\nws_url = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = ['A\"B']",

@@ -19,6 +19,7 @@ mod kraken;
 mod kraken_books;
 mod life;
 mod load;
+mod ops;
 mod oracle;
 mod process;
 mod recorded_sessions;

@@ -115,7 +115,7 @@ pub(super) fn rest<S: Shards>(
     if method == "OPTIONS" {
         return Some(preflight());
     }
-    let (status, body, weight, retry_after_s) = match door.weights.admit(peer.ip(), now) {
+    let (status, body, weight, retry_after_s) = match door.adjusted.weights.admit(peer.ip(), now) {
         Err(Limited { refusal, retry_after_s, .. }) => (refusal.status, refusal.body().into(), 0, Some(retry_after_s)),
         Ok(()) if takes_sbe_only(asked) => {
             let refusal = Refusal::sbe_only();
@@ -130,7 +130,7 @@ pub(super) fn rest<S: Shards>(
     if status == 405 {
         return Some(method_not_allowed());
     }
-    let used = door.weights.spend(peer.ip(), weight, now);
+    let used = door.adjusted.weights.spend(peer.ip(), weight, now);
     let packed = gzip::compressed(&body, asked);
     let is_packed = packed.is_some();
     let mut response = Response::new(Full::from(packed.unwrap_or(body)));
