@@ -144,7 +144,7 @@ def kubernetes(_program, tools):
 
 def running(program, _tools):
     """The program lives under the unit's filters, and the image's health check tells a live server from none."""
-    health = json.loads(re.search(r"HEALTHCHECK[^\[]*(\[[^\]]*\])", (PACKAGING / "Dockerfile").read_text()).group(1))
+    health = json.loads(re.search(r"^ +CMD (\[.*\])$", (PACKAGING / "Dockerfile").read_text(), re.M).group(1))
     said, sandbox = [], []
     if ctypes.util.find_library("seccomp") and has("systemd-analyze", "systemd"):
         sandbox = [sys.executable, HERE / "sandbox.py", UNIT]
@@ -172,9 +172,11 @@ def running(program, _tools):
             ops = until("its addresses", lambda: re.search(r"Metrics +http://([\d.:]+)/", log.read_text()), server).group(1)
             public = re.search(r"ws://([\d.:]+)/ws/", log.read_text()).group(1)
             until("readiness", lambda: status(f"http://{ops}/readyz") == 200, server)
-            probe = [part.replace("127.0.0.1:9464", ops) for part in health]
+            probe = [part.replace("127.0.0.1/9464", ops.replace(":", "/")) for part in health]
             if shutil.which(probe[0]):
                 demand(run(probe).returncode == 0, "the image's health check passes")
+                wrong = [part.replace("/livez", "/nothing") for part in probe]
+                demand(run(wrong).returncode != 0, "the image's health check looks at the status")
             use(public)
             server.terminate()
             hear(manager, "STOPPING=1")
