@@ -11,6 +11,7 @@ mod head;
 mod limits;
 mod listen;
 mod ops;
+mod page;
 mod public;
 mod rest;
 mod rewind;

@@ -6,9 +6,9 @@ use super::{Config, ConfigError, Exchange, Sbe, Tls, Venue, api_key::KEY_BYTES_M
 use crate::topic::VENUES_MAX;
 
 /// Names of ours in paths: a venue that took one could not be reached.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "ws", "stream", "api", "ws-api", "docs", "sbe", "metrics", "livez", "readyz", "status", "admin", "assets", "index",
-    "favicon",
+    "favicon", "page",
 ];
 
 /// The address of a venue that the simulated exchange inside this process stands in for.
