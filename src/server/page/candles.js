@@ -31,20 +31,24 @@ export function candles() {
     saidAt: -Infinity,
     isHere: false,
   };
-  const { mark, size } = surface(canvas, (...told) => draw(it, ...told), 50);
+  const { mark, size } = surface(canvas, (...told) => draw(it, ...told));
   const markLegend = part(() => describe(it), 100);
   const changed = () => {
     mark();
     markLegend();
   };
+  changed.now = () => {
+    mark.now();
+    markLegend.now();
+  };
   const view = { axis: 70 };
   it.view = view;
-  point(it, size, changed);
+  point(it, size, changed.now);
   return {
     mark: changed,
     show(instrument, interval) {
       Object.assign(it, { instrument, interval, rows: [], back: 0, chosen: undefined, last: undefined, saidAt: -Infinity, isHere: false });
-      changed();
+      changed.now();
     },
     // History, with what came from the stream meanwhile on top.
     async begin(path, signal) {
@@ -83,7 +87,7 @@ export function candles() {
     },
     zoom(by) {
       zoom(it, by);
-      changed();
+      changed.now();
     },
   };
 }

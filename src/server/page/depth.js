@@ -19,11 +19,11 @@ export function depth(book) {
   const { mark } = surface(canvas, (...told) => draw(book, it, ...told), 200);
   canvas.addEventListener("pointermove", (event) => {
     it.pointer = event.offsetX;
-    mark();
+    mark.now();
   });
   canvas.addEventListener("pointerleave", () => {
     it.pointer = undefined;
-    mark();
+    mark.now();
   });
   return {
     mark,

@@ -1,39 +1,49 @@
 // One render for each frame. Messages only mark parts as changed; here, and nowhere else, the document is written.
 // Nothing in a draw function may read layout: sizes come from ResizeObserver.
 
+// A part that is due this soon is drawn along with the others: few frames with much in them are calmer than many with little.
+const EARLY_MS = 40;
+
 const parts = [];
-let asked = false;
+let isAsked = false;
 let timer = 0;
 
-// Registers `draw`, called at most once in `everyMs`; gives the function that marks it.
+// Registers `draw`, called at most once in `everyMs`; gives the function that marks it, and `mark.now` for what somebody's
+// hand moves, which does not wait.
 export function part(draw, everyMs = 0) {
-  const it = { draw, everyMs, drawnAt: -Infinity, changed: false };
+  const it = { draw, everyMs, drawnAt: -Infinity, isChanged: false };
   parts.push(it);
-  return () => {
-    it.changed = true;
+  const mark = () => {
+    it.isChanged = true;
     ask();
   };
+  mark.now = () => {
+    it.drawnAt = -Infinity;
+    mark();
+  };
+  return mark;
 }
 
+// Asks for a frame if some part is due, and else waits until one is. A hidden page draws nothing.
 function ask() {
-  if (asked || document.hidden) return;
-  asked = true;
+  if (isAsked || document.hidden) return;
+  const now = performance.now();
+  let soonestMs = Infinity;
+  for (const it of parts) {
+    if (it.isChanged) soonestMs = Math.min(soonestMs, it.drawnAt + it.everyMs - now);
+  }
   clearTimeout(timer);
-  requestAnimationFrame(render);
+  if (soonestMs <= 0) {
+    isAsked = true;
+    requestAnimationFrame(render);
+  } else if (soonestMs < Infinity) timer = setTimeout(ask, soonestMs);
 }
 
 function render(now) {
-  asked = false;
-  let soonest = Infinity;
+  isAsked = false;
   for (const it of parts) {
-    if (!it.changed) continue;
-    const due = it.drawnAt + it.everyMs;
-    // A frame is as good as the next one: half of it early saves a part from waiting for another.
-    if (due > now + 8) {
-      soonest = Math.min(soonest, due - now);
-      continue;
-    }
-    it.changed = false;
+    if (!it.isChanged || it.drawnAt + it.everyMs > now + EARLY_MS) continue;
+    it.isChanged = false;
     it.drawnAt = now;
     try {
       it.draw(now);
@@ -42,11 +52,10 @@ function render(now) {
       reportError(error);
     }
   }
-  if (soonest < Infinity && !asked) timer = setTimeout(ask, soonest);
+  ask();
 }
 
 document.addEventListener("visibilitychange", ask);
-addEventListener("visibilitychange", () => !document.hidden && parts.some((it) => it.changed) && ask());
 
 // Writes a text node only where it differs: what is equal costs nothing.
 export function write(element, text) {

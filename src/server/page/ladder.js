@@ -21,21 +21,22 @@ const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 export function ladder(book) {
   const rows = { asks: [], bids: [] };
   const it = { instrument: undefined, last: undefined, direction: "flat" };
-  const mark = part((now) => draw(book, rows, it, now, mark), 50);
+  const mark = part((now) => draw(book, rows, it, now, mark), 100);
   for (const [side, its] of [[asks, rows.asks], [bids, rows.bids]]) {
     new ResizeObserver(([{ contentRect }]) => {
       fill(side, its, Math.min(Math.floor(contentRect.height / ROW_PX), ROWS_MAX));
       mark();
     }).observe(side);
   }
-  group.addEventListener("change", mark);
+  group.addEventListener("change", mark.now);
   return {
     mark,
     show(instrument) {
       it.instrument = instrument;
       it.last = undefined;
+      it.direction = "flat";
       group.replaceChildren(...STEPS.map((step) => new Option(text(units(instrument.tick) * step, 0), step)));
-      mark();
+      mark.now();
     },
     traded(priceText, direction) {
       it.last = priceText;
@@ -45,7 +46,7 @@ export function ladder(book) {
     // The next price step, for a key.
     step() {
       group.selectedIndex = (group.selectedIndex + 1) % group.options.length;
-      mark();
+      mark.now();
     },
   };
 }
@@ -56,17 +57,15 @@ function fill(side, rows, count) {
     const element = document.createElement("div");
     element.className = "row";
     element.setAttribute("role", "row");
-    const bar = document.createElement("i");
-    bar.setAttribute("aria-hidden", "true");
     const cells = Array.from({ length: 3 }, () => {
       const cell = document.createElement("span");
       cell.setAttribute("role", "cell");
       cell.append("");
       return cell;
     });
-    element.append(bar, ...cells);
+    element.append(...cells);
     side.append(element);
-    rows.push({ element, bar, cells, width: -1 });
+    rows.push({ element, cells, share: -1 });
   }
 }
 
@@ -107,10 +106,11 @@ function put(row, level, deepest, now) {
   write(price, level?.priceText ?? "");
   write(size, level?.sizeText ?? "");
   write(total, level?.totalText ?? "");
-  const width = level && deepest ? Math.round((level.share / deepest) * 200) / 200 : 0;
-  if (row.width !== width) {
-    row.width = width;
-    row.bar.style.transform = `scaleX(${width})`;
+  // The bar is the row's background: it costs a paint and no layout, and needs no layer of its own.
+  const share = level && deepest ? Math.round((level.share / deepest) * 200) / 2 : 0;
+  if (row.share !== share) {
+    row.share = share;
+    row.element.style.backgroundSize = `${share}% 18px`;
   }
   const isHot = Boolean(level) && !stillness.matches && now - level.changedAt < FLASH_MS;
   if (row.isHot !== isHot) {

@@ -6,6 +6,8 @@ import { ask } from "./rest.js";
 
 const SAMPLES = 256;
 const PROBES = 8;
+// Fewer say too little about the clock.
+const PROBES_LEAST = 3;
 const PROBE_FIRST_MS = 300;
 const PROBE_EVERY_MS = 10_000;
 // Missed in a row before the connection is given up.
@@ -65,6 +67,7 @@ async function probe(it, feed) {
 
 // The probe with the shortest way knows best.
 function offset({ probes }) {
+  if (probes.length < PROBES_LEAST) return undefined;
   return probes.reduce((best, probe) => (best && best.error <= probe.error ? best : probe), undefined);
 }
 

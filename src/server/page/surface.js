@@ -25,7 +25,7 @@ export function repaint() {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 
 // Gives `mark`, to be called when the picture is no longer right, and `size` (0 while nobody sees it).
-export function surface(canvas, draw, everyMs = 0) {
+export function surface(canvas, draw, everyMs = 100) {
   const context = canvas.getContext("2d");
   const size = { width: 0, height: 0 };
   const mark = part(() => {

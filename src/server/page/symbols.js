@@ -3,7 +3,6 @@
 import { arrow, direction, percent, trim, units } from "./decimal.js";
 import { mark as attribute, part, write } from "./frame.js";
 import { insist } from "./rest.js";
-import { palette } from "./surface.js";
 
 // A quarter of an hour each, over 24 hours.
 const LINE_INTERVAL = "15m";
@@ -13,6 +12,8 @@ const LINE_WIDTH = 64;
 const LINE_HEIGHT = 26;
 // Requests for lines under way at the same time.
 const ASKING_MAX = 3;
+
+const SVG = "http://www.w3.org/2000/svg";
 
 const list = document.getElementById("list");
 const none = document.getElementById("none");
@@ -98,8 +99,9 @@ function row(instrument) {
   const quote = document.createElement("span");
   quote.textContent = ` / ${instrument.quote}`;
   name.append(base, quote);
-  const line = document.createElement("canvas");
+  const line = document.createElementNS(SVG, "svg");
   line.setAttribute("aria-hidden", "true");
+  line.append(document.createElementNS(SVG, "path"));
   const price = document.createElement("span");
   price.className = "price";
   price.textContent = "–";
@@ -169,9 +171,8 @@ async function next(it, mark) {
 }
 
 function draw(it) {
-  const colours = palette();
   for (const row of it.order) {
-    if (!row.isSeen || (!row.isNew && row.colours === colours)) continue;
+    if (!row.isSeen || !row.isNew) continue;
     row.isNew = false;
     const { instrument, price, change, last, open } = row;
     if (last === undefined) continue;
@@ -179,11 +180,11 @@ function draw(it) {
     write(price, trim(last, instrument.pricePlaces));
     write(change, arrow(moved));
     attribute(change, "data-direction", direction(moved));
-    trace(row, direction(moved), colours);
+    trace(row, direction(moved));
   }
 }
 
-function trace(row, way, colours) {
+function trace(row, way) {
   const { points, line } = row;
   if (!points?.length) return;
   const now = Date.now();
@@ -195,24 +196,9 @@ function trace(row, way, colours) {
   points[points.length - 1] = Number(row.last);
   const low = Math.min(...points);
   const span = Math.max(...points) - low || 1;
+  const x = (index) => (1 + (index / Math.max(points.length - 1, 1)) * (LINE_WIDTH - 2)).toFixed(1);
+  // Whole half pixels: a change that nobody could see is none.
   const y = (value) => 2 + Math.round((1 - (value - low) / span) * (LINE_HEIGHT - 4) * 2) / 2;
-  // The same picture needs no paint.
-  const key = `${way} ${points.length} ${row.until} ${low} ${span} ${y(points.at(-1))}`;
-  if (row.key === key && row.colours === colours) return;
-  row.key = key;
-  row.colours = colours;
-  const ratio = devicePixelRatio || 1;
-  if (line.width !== Math.round(LINE_WIDTH * ratio)) {
-    line.width = Math.round(LINE_WIDTH * ratio);
-    line.height = Math.round(LINE_HEIGHT * ratio);
-  }
-  const context = line.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, LINE_WIDTH, LINE_HEIGHT);
-  context.beginPath();
-  points.forEach((value, index) => context.lineTo(1 + (index / Math.max(points.length - 1, 1)) * (LINE_WIDTH - 2), y(value)));
-  context.strokeStyle = way === "flat" ? colours.muted : colours[way];
-  context.lineWidth = 1.25;
-  context.lineJoin = "round";
-  context.stroke();
+  attribute(line.firstChild, "d", `M${points.map((value, index) => `${x(index)} ${y(value)}`).join("L")}`);
+  attribute(line, "data-direction", way);
 }
