@@ -28,8 +28,11 @@ export async function keyboard(page) {
   await page.keyboard.press("3");
   await becomes("#binance/BTCUSDT/5m");
   await until("candles of five minutes", () => page.evaluate(() => document.getElementById("candles").ariaLabel.includes("BTCUSDT, 5m")));
+  // There and back before the server has heard of it.
+  await page.keyboard.press("4");
   await page.keyboard.press("2");
   await becomes("#binance/BTCUSDT/1m");
+  await until("candles of a minute", () => page.evaluate(() => document.getElementById("candles").ariaLabel.includes("BTCUSDT, 1m")));
 
   await page.keyboard.press("/");
   await page.keyboard.type("shib");

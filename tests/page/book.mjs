@@ -21,14 +21,18 @@ export function shown(page) {
   });
 }
 
-// Looks at the ladder in five hundred frames that changed it: never crossed, each side in order.
+// Looks at the ladder in five hundred frames that changed it, whatever else happens meanwhile: never crossed, each side in
+// order.
 export async function neverCrossed(page) {
   const samples = await page.evaluate((wanted) => new Promise((resolve) => {
     const found = [];
     const prices = (id) => [...document.querySelectorAll(`#${id} .row [role=cell]:first-of-type`)].map((cell) => cell.textContent).filter(Boolean);
     const ladder = document.getElementById("ladder");
     const look = () => {
-      found.push({ bids: prices("bids"), asks: prices("asks") });
+      const sample = { bids: prices("bids"), asks: prices("asks") };
+      // Another symbol's book is on its way.
+      if (!sample.bids.length && !sample.asks.length) return;
+      found.push(sample);
       if (found.length < wanted) return;
       watch.disconnect();
       resolve(found);

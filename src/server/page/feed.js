@@ -99,6 +99,7 @@ export class Feed {
     if (gone.length) this.#send("UNSUBSCRIBE", gone);
     if (fresh.length) this.#send("SUBSCRIBE", fresh);
     if (gone.length || fresh.length) this.#changedAt = performance.now();
+    else this.#told.ready(false);
     this.#subscribed = new Set(this.#wanted);
   }
 

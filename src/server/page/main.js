@@ -222,7 +222,14 @@ function turn(panel) {
   }
 }
 
-const hash = () => decodeURIComponent(location.hash.slice(1)).split("/");
+function hash() {
+  try {
+    return decodeURIComponent(location.hash.slice(1)).split("/");
+  } catch {
+    // No address of ours: the first of everything then.
+    return [];
+  }
+}
 
 element("intervals").append(...INTERVALS.map((interval, index) => {
   const button = document.createElement("button");
