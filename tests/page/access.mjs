@@ -6,7 +6,9 @@ const WRONG = ["serious", "critical"];
 
 export async function axe(page, source, what) {
   await page.evaluate(source);
-  // Not while something flashes or is dimmed on its way: a live page is what people read.
+  // What is old is dimmed, and too pale by axe's rules: a live page is what is judged.
+  const isLive = () => page.evaluate(() => document.body.dataset.feed === "live" && document.body.dataset.book === "live");
+  await until("the page is live", isLive);
   const { violations, passes } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   const serious = violations.filter(({ impact }) => WRONG.includes(impact));
   const words = serious.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
