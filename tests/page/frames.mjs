@@ -26,7 +26,8 @@ export async function frames(browser, context, page, url) {
     demand(busy.paintsMost <= 1, `at most one paint in a frame, not ${busy.paintsMost}`);
     demand(!busy.forced.length, `no layout outside of a frame: ${JSON.stringify(busy.forced)}`);
     told = `${busy.frames} frames in ${SECONDS} s, ${busy.layouts} layouts, ${busy.paints} paints, main thread busy `
-      + `${busy.busyMs.toFixed(0)} ms, longest task ${busy.longestMs.toFixed(1)} ms; long tasks: ${busy.long}, empty page: ${idle.long}`;
+      + `${busy.busyMs.toFixed(0)} ms, longest task ${busy.longestMs.toFixed(1)} ms; long tasks: ${busy.long} `
+      + `(${busy.longOfOwn} of them by the thread's own time, which was ${busy.longestOwnMs.toFixed(1)} ms at most), empty page: ${idle.long} (${idle.longOfOwn})`;
     if (busy.long <= idle.long) break;
     // A core that is taken away makes any task long: what counts then is the time that the thread itself has used.
     demand(round < ROUNDS || busy.longOfOwn <= idle.longOfOwn, `no long task beyond those of an empty page: ${told}`);
@@ -73,6 +74,7 @@ function measure(events) {
     forced: layouts.filter(({ ts }) => !begins.some((it) => ts >= it.ts && ts < it.ts + it.dur)).map(({ args }) => args),
     busyMs: tasks.reduce((sum, { dur }) => sum + dur, 0) / 1000,
     longestMs: Math.max(0, ...tasks.map(({ dur }) => dur)) / 1000,
+    longestOwnMs: Math.max(0, ...tasks.map(({ tdur, dur }) => tdur ?? dur)) / 1000,
     long: tasks.filter(({ dur }) => dur > LONG_US).length,
     longOfOwn: tasks.filter(({ tdur, dur }) => (tdur ?? dur) > LONG_US).length,
   };

@@ -4,7 +4,7 @@
 import { part, write } from "./frame.js";
 import { ask } from "./rest.js";
 
-const SAMPLES = 256;
+const SAMPLES = 128;
 const PROBES = 8;
 // Fewer say too little about the clock.
 const PROBES_LEAST = 3;
