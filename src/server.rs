@@ -14,6 +14,7 @@ mod limits;
 mod listen;
 mod operations;
 mod ops;
+mod page;
 mod public;
 mod rest;
 mod rewind;

@@ -9,9 +9,9 @@ use super::{
 use crate::topic::VENUES_MAX;
 
 /// Names of ours in paths: a venue that took one could not be reached.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "ws", "stream", "api", "ws-api", "docs", "sbe", "metrics", "livez", "readyz", "status", "admin", "assets", "index",
-    "favicon",
+    "favicon", "page",
 ];
 
 /// The address of a venue that the simulated exchange inside this process stands in for.

@@ -27,7 +27,9 @@ use super::{
     certificate::Certificate,
     docs::{Called, Docs},
     head::{self, HEADERS_MAX, Handshake, Head},
-    listen, reached,
+    listen,
+    page::Page,
+    reached,
     rewind::Rewind,
     stream::Stream,
     ws_api::{self, Api},
@@ -61,6 +63,7 @@ pub(super) struct Door<S> {
     api: Arc<Api>,
     catalogue: Arc<Catalogue>,
     docs: Docs,
+    page: Page,
     shards: Arc<S>,
     adjusted: Arc<Adjusted>,
     tls: Option<Arc<Certificate>>,
@@ -106,6 +109,7 @@ impl<S: Shards> Door<S> {
         Self {
             rest,
             api: Arc::new(Api::new(&config, api_rest, api_weights, ws_api, phase.clone(), metrics.clone())),
+            page: Page::new(&catalogue),
             catalogue,
             docs,
             shards,
@@ -304,14 +308,14 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
         None => {}
     }
     let path = target.split('?').next().unwrap_or_default();
-    if path == "/" {
-        return respond::page(request.method());
+    if let Some(file) = door.page.at(path) {
+        return respond::page(request.method(), headers, file);
     }
     let named = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = named("x-forwarded-proto").or(door.tls.as_ref().map(|_| "https"));
     let called = Called { host: named("host"), scheme };
     if let Some(document) = door.docs.at(path, called) {
-        return respond::document(request.method(), document.content_type, document.body);
+        return respond::document(request.method(), headers, document);
     }
     let response = respond::rest(door, peer, request.method().as_str(), &target, headers);
     let response = match response {
