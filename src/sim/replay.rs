@@ -7,7 +7,8 @@
 //!
 //! **Whole books.** Binance: a REST request for a book is held until the feed has come to the place where the recorded
 //! answer was received, and, at [`Speed::Max`], the feed is held there until somebody has asked (both at most
-//! [`Settings::hold`]). What is asked for later gets the newest recorded answer with the diffs between it and the feed's
+//! [`Settings::hold`]; while it is held, requests for other books are answered at once with what was recorded further on, as a
+//! client may have no more requests to spare). What is asked for later gets the newest recorded answer with the diffs between it and the feed's
 //! place applied: what the exchange would have said then. Kraken: books come over the socket; a symbol that is
 //! subscribed to again gets the next recorded snapshot, or, if there is none, one made of what was sent so far.
 //!

@@ -132,6 +132,25 @@ async fn a_book_waits_for_its_place_and_the_feed_for_the_request() {
 }
 
 #[tokio::test]
+async fn books_may_be_asked_for_in_any_order() {
+    // A client that has only so many requests under way asks for the last books first, and for the others when it has them.
+    let hold = Duration::from_secs(60);
+    let settings = Settings { speed: Speed::Max, settle: Duration::from_millis(100), hold, ..Settings::default() };
+    let running = replay::start(&made_recording(), &settings).expect("a free port");
+    let mut client = Client::open(running.addr(), "/stream?streams=aaausdt@depth@100ms/bbbbtc@depth@100ms").await;
+    let mut other = LocalBook::from_snapshot(&get_depth(running.addr(), "BBBBTC").await);
+    let mut first = LocalBook::from_snapshot(&get_depth(running.addr(), "AAAUSDT").await);
+    assert_eq!((first.last_id, other.last_id), (1_045, 5_050), "what was recorded");
+    for _ in 0..400 {
+        let event = client.json().await;
+        let book = if event["data"]["s"] == "AAAUSDT" { &mut first } else { &mut other };
+        assert!(book.diff(&event["data"]), "no hole: {event}");
+    }
+    assert_eq!((first.last_id, other.last_id), (1_199, 5_199));
+    finish(&running).await;
+}
+
+#[tokio::test]
 async fn rest_tells_what_was_recorded_and_nothing_else() {
     let running = serve(&made_recording(), Speed::Max);
     let addr = running.addr();

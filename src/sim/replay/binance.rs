@@ -33,6 +33,8 @@ use crate::{
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// Frames between two flushes at full speed.
 const BATCH: usize = 64;
+/// So long the feed has to stand at a book before a request for another one stops waiting for it.
+const STUCK_AFTER: Duration = Duration::from_millis(20);
 /// How often a held request looks whether the feed has come to its place.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -45,6 +47,8 @@ pub(super) struct Binance {
     answered: Mutex<BTreeSet<Arc<str>>>,
     /// How often each recorded answer has been given.
     given: Mutex<HashMap<String, usize>>,
+    /// When the feed was last seen to stand at a book that nobody asks for, for longer than a moment.
+    stuck: Mutex<Option<Instant>>,
 }
 
 /// One client connection.
@@ -65,7 +69,7 @@ impl Binance {
     pub(super) fn new(recording: &Recording, settings: &Settings) -> Self {
         let reel = Reel::new(recording, &settings.symbols);
         let stage = Arc::new(Stage::new(settings, reel.times.clone(), &reel.entry_topics(), reel.topics.len()));
-        Self { stage, reel, answered: Mutex::default(), given: Mutex::default() }
+        Self { stage, reel, answered: Mutex::default(), given: Mutex::default(), stuck: Mutex::default() }
     }
 
     pub(super) fn symbols(&self) -> Vec<String> {
@@ -124,7 +128,17 @@ impl Binance {
             session.held_since = None;
             return false;
         }
-        session.held_since.get_or_insert_with(Instant::now).elapsed() < self.stage.hold
+        let held_for = session.held_since.get_or_insert_with(Instant::now).elapsed();
+        if held_for >= STUCK_AFTER {
+            *self.stuck.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        held_for < self.stage.hold
+    }
+
+    /// Whether the feed stands at a book that nobody asks for.
+    fn is_stuck(&self) -> bool {
+        let seen = *self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.is_some_and(|seen| seen.elapsed() < STUCK_AFTER)
     }
 
     /// Sends what is due, up to a batch, a book, or the next wait.
@@ -154,7 +168,8 @@ impl Binance {
         Ok(())
     }
 
-    /// The book of `symbol`, once the feed has come to where it was recorded.
+    /// The book of `symbol`, once the feed has come to where it was recorded; if it stands at another book for which a
+    /// client has no request to spare, at once: a book that is ahead of its diffs joins them like any other.
     async fn depth(&self, query: &Query) -> Result<Answer, Answer> {
         let symbol = self.symbol(query)?;
         let limit = limit(query, 100, 5_000)?;
@@ -165,6 +180,13 @@ impl Binance {
                 self.reel.diff_topics(&symbol).iter().map(|&topic| self.stage.reached(topic)).max().unwrap_or(0);
             if let Some(at) = self.reel.entries[..reached].iter().rposition(is_book) {
                 let body = self.book_at(at, reached, &symbol, limit).ok_or_else(busy)?;
+                self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(symbol);
+                return Ok(Answer::ok(body));
+            }
+            if self.is_stuck()
+                && let Some(at) = self.reel.entries.iter().position(is_book)
+                && let Some(body) = self.book_at(at, at, &symbol, limit)
+            {
                 self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(symbol);
                 return Ok(Answer::ok(body));
             }
