@@ -87,7 +87,8 @@ function draw(book, rows, it, now, mark) {
     });
   }
   // What flashes has to stop flashing, even in a market that stands still.
-  if (isHot) setTimeout(mark, FLASH_MS);
+  clearTimeout(it.cooling);
+  if (isHot) it.cooling = setTimeout(mark, FLASH_MS);
   const [ask, bid] = [book.asks[0], book.bids[0]];
   const price = it.last === undefined ? "–" : trim(it.last, instrument.pricePlaces);
   write(middle, `${price}${{ up: " ▲", down: " ▼", flat: "" }[it.direction]}`);

@@ -198,7 +198,8 @@ function drawConnection() {
   const age = feed.heardAt ? ` What is shown is ${seconds(now - feed.heardAt)} s old.` : "";
   const next = state === "away" ? `trying again in ${seconds(feed.retryAt - now)} s` : "trying now";
   write(away, `The server cannot be reached; ${next}.${age}`);
-  setTimeout(markConnection, 500);
+  clearTimeout(view.countdown);
+  view.countdown = setTimeout(markConnection, 500);
 }
 
 function theme() {
