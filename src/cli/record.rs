@@ -60,7 +60,14 @@ pub(super) fn run(config: Config, arguments: &Arguments) -> Result<(), Failure> 
     });
     let elapsed = progress.elapsed();
     let counts = recorder.finish().map_err(cannot)?;
-    progress.end(&format!("{name}: {} recorded.", words(&counts, elapsed, size(&arguments.file))));
+    let total = counts.total();
+    progress.end(&format!(
+        "{name}: {} frames and {} answers recorded, {} left out. {}.",
+        total.frames,
+        total.responses,
+        counts.left_out,
+        words(&counts, elapsed, size(&arguments.file))
+    ));
     Ok(())
 }
 
