@@ -89,6 +89,34 @@ pub struct Published {
     pub statistics: u64,
 }
 
+/// An engine whose ring is read as in the program: by a shard after each pass, by views and store 20 times a second.
+pub struct Driven {
+    engine: Engine,
+    shard: ring::Reader<Batch>,
+    views: ring::Reader<Batch>,
+    views_due: Nanos,
+}
+
+impl Driven {
+    /// One pass, and who reads after it.
+    pub fn pass(&mut self, now: Nanos, inbound: Vec<Inbound>) {
+        self.engine.pass(now, inbound);
+        drain(&mut self.shard);
+        if now >= self.views_due {
+            self.views_due = now.plus(VIEWS_EVERY);
+            drain(&mut self.views);
+        }
+    }
+}
+
+fn drain(reader: &mut ring::Reader<Batch>) {
+    while let Some(batch) = reader.read().expect("it reads in time") {
+        std::hint::black_box(&batch.updates);
+    }
+}
+
+const VIEWS_EVERY: Duration = Duration::from_millis(50);
+
 /// Most frames of one batch of intake. It hands over what was ready in one turn, up to 256: far fewer in a busy second.
 const BATCH_FRAMES: usize = 32;
 
@@ -179,15 +207,17 @@ impl Course {
     }
 
     /// An engine before the first pass, with a ring whose buffers have been used before.
-    pub fn engine(&self) -> Engine {
+    pub fn engine(&self) -> Driven {
         self.engine_with(Config::embedded().ring.slots, 256)
     }
 
-    /// The same with so many slots, of which each has had so many levels.
-    pub fn engine_with(&self, slots: usize, levels: usize) -> Engine {
+    /// The same with so many slots; the buffers at hand have had so many levels.
+    pub fn engine_with(&self, slots: usize, levels: usize) -> Driven {
         let mut publisher = ring::ring(slots, Config::embedded().ring.bytes);
         wear_in(&mut publisher, slots, levels);
-        self.build(publisher).0
+        let reader = || publisher.reader(Waker::noop().clone());
+        let (shard, views) = (reader(), reader());
+        Driven { engine: self.build(publisher).0, shard, views, views_due: Nanos(0) }
     }
 
     fn engine_with_reader(&self) -> (Engine, ring::Reader<Batch>, flume::Receiver<Request>) {
@@ -276,13 +306,15 @@ fn is_book(what: What) -> bool {
     matches!(what, What::Book(_))
 }
 
-/// Gives each slot of the ring a buffer of a usual size, as each has after the first minutes.
+/// Gives the ring buffers of a usual size, as it has them after the first minutes.
 fn wear_in(publisher: &mut Publisher<Batch>, slots: usize, levels: usize) {
     let best = Payload::BookTicker(Default::default());
     let update = Update { instrument: InstrumentId(0), received: Nanos(0), time: Nanos(0), payload: best };
     let kline = Kline::empty(Series::MINUTE, Nanos(0), Price(0));
     let mut batch = Batch::default();
-    for _ in 0..slots {
+    // Who does not read leaves each batch its own buffer.
+    let _stuck = publisher.reader(Waker::noop().clone());
+    for _ in 0..slots / 8 {
         batch.updates.extend([update; BATCH_FRAMES]);
         batch.levels.resize(levels, Level { price: Price(1), quantity: Quantity(1) });
         batch.klines.extend([kline; Series::COUNT]);
