@@ -1,13 +1,16 @@
 //! Builds and joins everything, one stage a line; signals and drain.
 
+mod notify;
+mod operator;
 mod plan;
 mod record;
 mod shards;
 mod signal;
 
+pub use operator::Console;
 pub use plan::check;
-pub use record::{Counts, Recorder};
-pub use signal::{run_until_signal, wait_for_signal, wait_for_signal_while};
+pub use record::{Counts, Recorder, VenueCounts};
+pub use signal::{run_until_signal, run_while, wait_for_signal, wait_for_signal_while};
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
@@ -15,10 +18,11 @@ use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
+    clock::{self, Beat, Beats},
     config::{Config, ConfigError, EMBEDDED, EngineThread},
     engine::{self, Engine},
     intake::{self, Inbound, Intake, Tap},
-    market::{Catalogue, Series},
+    market::{Catalogue, Nanos, Series},
     metrics,
     ring::{self, Publisher},
     server::{self, BindError, CertificateError, DoorError, Server},
@@ -28,6 +32,7 @@ use crate::{
     views::{self, Following, Views},
 };
 
+use operator::{Operator, Reach};
 use plan::Plan;
 use shards::Shards;
 
@@ -87,6 +92,7 @@ pub struct App {
     feeds: Runtime,
     exchange: Option<Source>,
     catalogue: Arc<Catalogue>,
+    operator: Arc<Operator>,
 }
 
 /// The half above the ring.
@@ -94,6 +100,7 @@ pub struct App {
 struct Ingest {
     intake: Intake,
     engine: engine::Running,
+    up: flume::WeakSender<Inbound>,
 }
 
 /// What stands in for an exchange inside this process.
@@ -108,9 +115,9 @@ impl App {
     ///
     /// # Errors
     /// What is wrong, for a person. A venue that cannot be reached is no error: it is tried for ever.
-    pub fn start(mut config: Config) -> Result<Self, StartError> {
+    pub fn start(mut config: Config, console: Box<dyn Console>) -> Result<Self, StartError> {
         let exchange = plan::embed(&mut config)?;
-        Self::join(&config, exchange.map(Source::Simulated))
+        Self::join(&config, exchange.map(Source::Simulated), Operator::new(console, false))
     }
 
     /// Starts everything on a recording: stand-ins play its exchanges, in place of the configured venues, and history is
@@ -118,16 +125,25 @@ impl App {
     ///
     /// # Errors
     /// As [`App::start`], and if the files are no recording.
-    pub fn start_replay(mut config: Config, files: &[PathBuf], speed: sim::replay::Speed) -> Result<Self, StartError> {
+    pub fn start_replay(
+        mut config: Config,
+        console: Box<dyn Console>,
+        files: &[PathBuf],
+        speed: sim::replay::Speed,
+    ) -> Result<Self, StartError> {
         let replays = plan::stand_in(&mut config, files, speed)?;
         // What a recording says is not the history of the venues that it is from.
         config.store.path.clear();
-        Self::join(&config, Some(Source::Replayed(replays)))
+        // It falls silent at its end, and its last state is served on.
+        config.ops.silence_max_ms = 0;
+        Self::join(&config, Some(Source::Replayed(replays)), Operator::new(console, true))
     }
 
     /// The stages, from the doors' side of the ring to the venues' side, so that no update is published before whoever
     /// mirrors it listens.
-    fn join(config: &Config, exchange: Option<Source>) -> Result<Self, StartError> {
+    fn join(config: &Config, exchange: Option<Source>, operator: Operator) -> Result<Self, StartError> {
+        let operator = Arc::new(operator);
+        let beats = Beats::default();
         let prometheus = metrics::install().map_err(|error| StartError::System {
             what: "installing the metrics recorder",
             source: io::Error::other(error),
@@ -148,20 +164,27 @@ impl App {
             .map(Arc::new)
             .map_err(StartError::system("starting the shards"))?;
         let doors = runtime("doors")?;
-        let server = server::start(
-            doors.handle(),
-            config,
-            Arc::clone(&catalogue),
-            Arc::clone(&views),
-            Arc::clone(&store),
-            Arc::clone(&shards),
+        let threads = [keeping.beat(), following.beat()].into_iter().chain(shards.beats());
+        threads.chain([beat_of(&doors, "doors")]).for_each(|beat| beats.add(beat));
+        let parts = server::Parts {
+            catalogue: Arc::clone(&catalogue),
+            views: Arc::clone(&views),
+            store: Arc::clone(&store),
+            shards: Arc::clone(&shards),
             prometheus,
-        )?;
+            beats: beats.clone(),
+            operations: Arc::clone(&operator) as Arc<dyn server::Operations>,
+        };
+        let server = server::start(doors.handle(), config, parts)?;
 
         let feeds = runtime("intake")?;
+        beats.add(beat_of(&feeds, "intake"));
         let kept = kept(&catalogue, &store);
         let ingest = Ingest::start(config, plan, interest, publisher, &feeds, None, kept)?;
-        Ok(Self { server, doors, shards, following, keeping, ingest, feeds, exchange, catalogue })
+        beats.add(ingest.engine.beat());
+        let (adjusted, up) = (server.adjusted(), ingest.up.clone());
+        operator.begin(Reach { doors: adjusted, shards: Arc::clone(&shards), up });
+        Ok(Self { server, doors, shards, following, keeping, ingest, feeds, exchange, catalogue, operator })
     }
 
     /// Where the public door is.
@@ -211,6 +234,12 @@ impl App {
     pub fn replayed(&self) -> (u64, u64) {
         let progress = self.replays().iter().map(sim::replay::Running::progress);
         progress.fold((0, 0), |(sent, total), (more_sent, more)| (sent + more_sent, total + more))
+    }
+
+    /// Where in the recording the feeds are: its first time, that of the venue that is the farthest, and its last time.
+    pub fn replay_position(&self) -> Option<(Nanos, Nanos, Nanos)> {
+        let positions = self.replays().iter().filter_map(sim::replay::Running::position);
+        positions.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1), a.2.max(b.2)))
     }
 
     /// Whether the last frame of every venue of the recording has been sent.
@@ -281,8 +310,9 @@ impl Ingest {
             // The engine runs already, so that there is room soon; if it ended at once, that is said elsewhere.
             let _engine_ended = up.send(kept);
         }
+        let weak = up.downgrade();
         let intake = intake::start(feeds.handle(), plan.feeds, &plan.catalogue, &config.intake, up, requests, tap);
-        Ok(Self { intake, engine })
+        Ok(Self { intake, engine, up: weak })
     }
 
     /// The venues' connections are closed; the loop ends with them.
@@ -322,6 +352,22 @@ fn runtime(name: &'static str) -> Result<Runtime, StartError> {
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
     runtime.map_err(StartError::system("starting a runtime"))
 }
+
+/// The sign of life of a runtime's one thread: a task that gets its turn each second.
+fn beat_of(runtime: &Runtime, name: &str) -> Beat {
+    let beat = Beat::new(name, clock::now());
+    let beating = beat.clone();
+    runtime.spawn(async move {
+        loop {
+            beating.tick(clock::now());
+            tokio::time::sleep(BEAT_EVERY).await;
+        }
+    });
+    beat
+}
+
+/// As often as a shard wakes that has nothing to do.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// Batches of frames that may wait for the engine; beyond it the sockets are not read and TCP holds the venue back.
 const INBOUND_MAX: usize = 1024;

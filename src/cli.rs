@@ -1,16 +1,23 @@
 //! What the user typed, and what is run for it.
 
+mod console;
+mod doctor;
 mod exchange;
+mod inspect;
 mod load;
+mod manual;
+mod progress;
 mod record;
 mod replay;
 mod serve;
 mod tail;
+mod terminal;
 
-use std::{fmt::Display, fs, io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{fmt::Display, fs, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use console::{Console, Log};
 
 use crate::{
     app::StartError,
@@ -21,7 +28,7 @@ use crate::{
 ///
 /// Without a command, `tickcast` serves a complete simulated market on 127.0.0.1:9443: no account, no internet.
 #[derive(Debug, Parser)]
-#[command(name = "tickcast", version, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "tickcast", version, max_term_width = 110, after_help = format!("{EXIT_CODES}\n\n{FIRST_STEPS}"))]
 struct Line {
     #[command(subcommand)]
     command: Option<Command>,
@@ -34,11 +41,13 @@ Exit codes:
    0  done                              69  an address cannot be used or reached
    1  failed while running              70  a defect of ours
    2  wrong use of the command line     73  a file cannot be written
-  66  a file cannot be read             78  the configuration is wrong
+  66  a file cannot be read             78  the configuration is wrong";
 
+const FIRST_STEPS: &str = "\
 First steps:
   tickcast                                  serve the simulated market
-  tickcast tail btcusdt@depth20 --pretty    watch a stream of it
+  tickcast tail btcusdt@depth20@100ms       watch a book of it
+  tickcast doctor                           see whether this machine is fit
   tickcast load                             measure this machine
   tickcast serve --config FILE              serve real exchanges (config/binance.toml is a start)";
 
@@ -52,14 +61,22 @@ enum Command {
     Record(record::Arguments),
     /// Serve a recording: a stand-in plays the exchange, the real connector takes it in.
     Replay(replay::Arguments),
-    /// Print streams as they come: lines for a person on a terminal, JSON in a pipe.
+    /// Tell what is in a recording: venues, streams, counts, span, silences, holes in ids.
+    Inspect(inspect::Arguments),
+    /// Print streams as they come: a table for a person on a terminal, JSON in a pipe, or CSV.
     Tail(tail::Arguments),
+    /// Examine this machine, the configuration and the way to the venues; say what is wrong and what to do.
+    Doctor(doctor::Arguments),
     /// Measure a server, by default one of its own on this machine: many clients, rates, latency, loss, memory.
     Load(load::Arguments),
     /// Read the configuration, say what is wrong with it or what it comes to.
     CheckConfig,
     /// Print every key with its default, unit, limit and reason.
     DefaultConfig,
+    /// Print the script that completes commands and options in a shell.
+    Completions(manual::Completions),
+    /// Print the manual page.
+    Man(manual::Pages),
 }
 
 /// Where settings come from, weakest first: built-in, file, environment (TICKCAST__SERVER__LISTEN), flags.
@@ -135,20 +152,30 @@ fn execute(line: Line) -> Result<(), Failure> {
     let settings = line.settings;
     let config = || read_config(&settings);
     match line.command {
-        None | Some(Command::Serve) => serve::run(with_log(config()?)?),
+        None | Some(Command::Serve) => {
+            let (config, console) = with_console(settings)?;
+            serve::run(config, console)
+        }
         Some(Command::Exchange(arguments)) => exchange::run(with_log(config()?)?, &arguments),
         Some(Command::Record(arguments)) => record::run(with_log(config()?)?, &arguments),
-        Some(Command::Replay(arguments)) => replay::run(with_log(config()?)?, &arguments),
+        Some(Command::Replay(arguments)) => {
+            let (config, console) = with_console(settings)?;
+            replay::run(config, console, &arguments)
+        }
+        Some(Command::Inspect(arguments)) => inspect::run(&arguments),
         Some(Command::Tail(arguments)) => tail::run(&config()?, &arguments),
         Some(Command::Load(arguments)) => {
             config()?;
             load::run(&settings, &arguments)
         }
+        Some(Command::Doctor(arguments)) => doctor::run(&settings, &arguments),
         Some(Command::CheckConfig) => check_config(&config()?),
         Some(Command::DefaultConfig) => {
             print!("{DEFAULT_TOML}");
             Ok(())
         }
+        Some(Command::Completions(arguments)) => manual::completions(Line::command(), &arguments),
+        Some(Command::Man(arguments)) => manual::pages(Line::command(), &arguments),
     }
 }
 
@@ -167,17 +194,17 @@ fn read_config(settings: &Settings) -> Result<Config, Failure> {
     Ok(Config::load(&Overrides { file, environment: std::env::vars().collect(), flags })?)
 }
 
-/// Logs to standard error, so that what a command prints can be piped.
+/// Begins to log.
 fn with_log(config: Config) -> Result<Config, Failure> {
-    let filter: Targets =
-        config.log.level.parse().map_err(|error| {
-            Failure::new(Failure::CONFIG, format_args!("`log.level` is {}: {error}", config.log.level))
-        })?;
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_filter(filter);
-    // A second initialisation can only come from a test that runs several commands in one process.
-    let _already = tracing_subscriber::registry().with(lines).try_init();
+    Log::start(&config.log.level)?;
     Ok(config)
+}
+
+/// The settings, and what a running server may ask of us.
+fn with_console(settings: Settings) -> Result<(Config, Console), Failure> {
+    let config = read_config(&settings)?;
+    let log = Log::start(&config.log.level)?;
+    Ok((config, Console { settings, log }))
 }
 
 fn check_config(config: &Config) -> Result<(), Failure> {
@@ -194,7 +221,10 @@ fn check_config(config: &Config) -> Result<(), Failure> {
         "" => println!("  TLS           none"),
         certificate => println!("  TLS           at both, with {certificate}"),
     }
-    println!("  ops door      {}", config.ops.listen);
+    match config.ops.admin_key {
+        Some(_) => println!("  ops door      {}, with the admin API", config.ops.listen),
+        None => println!("  ops door      {}", config.ops.listen),
+    }
     for venue in &config.venues {
         let count = venue.symbols.len();
         println!("  venue         {} ({}) at {}, {count} symbols", venue.name, venue.kind, venue.ws_url);
@@ -209,8 +239,6 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

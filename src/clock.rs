@@ -1,5 +1,9 @@
 //! The one place that reads time; `clippy.toml` bans the others.
 
+mod beat;
+
+pub use beat::{Age, Beat, Beats};
+
 use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
@@ -19,6 +23,12 @@ pub fn now() -> Nanos {
 /// recorded trade is late for its candle, and no window holds one. To be called before anything else reads the time.
 pub fn begin_at(start: Nanos) {
     BEHIND.store(wall() - start.0, Ordering::Relaxed);
+}
+
+/// Microseconds of the machine's monotonic clock, for whoever compares with it: systemd does, around a reload.
+pub fn monotonic_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    (time.tv_sec as u64).saturating_mul(1_000_000).saturating_add(time.tv_nsec as u64 / 1000)
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the one place")]

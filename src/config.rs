@@ -5,10 +5,14 @@
 mod api_key;
 mod check;
 mod merge;
+mod reload;
+mod values;
 
 pub use api_key::ApiKey;
-pub use check::EMBEDDED;
+pub use check::{EMBEDDED, check_log_level};
 pub use merge::{ConfigError, Overrides};
+pub use reload::{RELOADABLE, is_reloadable};
+pub use values::Values;
 
 use std::net::SocketAddr;
 
@@ -35,6 +39,9 @@ pub struct Config {
     pub log: Log,
     pub exchange: Exchange,
     pub venues: Vec<Venue>,
+    /// The same as keys and values, as they were read.
+    #[serde(skip)]
+    pub values: Values,
 }
 
 /// The public door.
@@ -138,6 +145,11 @@ pub enum Sender {
 #[allow(missing_docs, reason = "see config/default.toml")]
 pub struct Ops {
     pub listen: SocketAddr,
+    pub hosts: Vec<String>,
+    #[serde(deserialize_with = "api_key::key_or_nothing")]
+    pub admin_key: Option<ApiKey>,
+    pub beat_max_ms: u64,
+    pub silence_max_ms: u64,
 }
 
 /// The ring between the halves.

@@ -247,6 +247,9 @@ impl Engine {
                     desk.no_klines(series, false, body.received, &mut self.shared);
                 }
             }
+            Inbound::Resync { instrument, received } => {
+                self.desks[instrument.index()].resync(received, &mut self.shared);
+            }
             Inbound::Kept { instrument, decimals, klines } => {
                 self.desks[instrument.index()].kept(decimals, &klines, now, &mut self.shared);
             }

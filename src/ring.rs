@@ -1,7 +1,8 @@
 //! Single-writer broadcast ring of batches that never waits for a reader.
 //!
 //! A reader that falls a whole ring behind is [`Lapped`]: loss is a designed event, counted and handled by the reader.
-//! Buffers are taken back and reused: in steady state publishing allocates nothing.
+//! Buffers are taken back once all readers have passed them, and reused while they are warm: in steady state publishing
+//! allocates nothing, and as many buffers are in use as are under way.
 //!
 //! Writer and readers meet at the lock of a slot, held for the swap of a buffer or the count of an [`Arc`]: since a
 //! reader locks a slot behind the head and the writer one at it, they meet only when a reader is about to be lapped.
@@ -38,7 +39,7 @@ pub struct Lapped {
 #[derive(Debug)]
 pub struct Publisher<T> {
     shared: Arc<Shared<T>>,
-    window: Window,
+    window: Window<T>,
     woken: Vec<Arc<Sleeper>>,
 }
 
@@ -72,19 +73,27 @@ pub fn ring<T: Content>(slots: usize, bytes: usize) -> Publisher<T> {
 impl<T: Content> Publisher<T> {
     /// A reader that sees what is published from now on; `waker` is woken when it sleeps and something comes.
     pub fn reader(&self, waker: Waker) -> Reader<T> {
-        let sleeper = self.shared.sleepers.register(waker);
+        let sleeper = self.shared.sleepers.register(waker, self.window.head());
         Reader { shared: Arc::clone(&self.shared), cursor: self.window.head(), sleeper }
     }
 
     /// Publishes `content` and leaves a cleared buffer in its place. Never waits for a reader.
     pub fn publish(&mut self, content: &mut T) {
-        self.shared.slots.publish(&mut self.window, content);
-        self.shared.sleepers.wake(&mut self.woken);
+        let Shared { slots, sleepers } = &*self.shared;
+        let head = self.window.head();
+        slots.publish(&mut self.window, content, || sleepers.slowest().unwrap_or(head));
+        sleepers.wake(&mut self.woken);
     }
 
     /// How many batches were published so far.
     pub fn published(&self) -> u64 {
         self.window.head()
+    }
+
+    /// Buffers that wait to be filled.
+    #[cfg(test)]
+    fn spare(&self) -> usize {
+        self.window.spare()
     }
 
     /// How many readers there are.
@@ -106,6 +115,7 @@ impl<T: Content> Reader<T> {
     /// [`Lapped`] once if batches were taken back before they were read. The cursor is then in the middle of what is
     /// left: going on at the oldest would mean to be lapped again by the next batch.
     pub fn read(&mut self) -> Result<Option<Arc<T>>, Lapped> {
+        self.sleeper.wants(self.cursor);
         if self.cursor == self.shared.slots.head() {
             return Ok(None);
         }

@@ -4,24 +4,35 @@
 //! handshake is answered and the socket leaves for a shard; anything else is served as HTTP/1.1 by hyper, the bytes
 //! already read first.
 
+mod adjusted;
 mod api_key;
 mod certificate;
 mod docs;
 mod head;
+mod health;
 mod limits;
 mod listen;
+mod operations;
 mod ops;
+mod page;
 mod public;
 mod rest;
 mod rewind;
 mod stream;
 mod ws_api;
 
+pub use adjusted::Adjusted;
 pub use certificate::CertificateError;
+pub use health::Health;
 pub use listen::BindError;
+pub use operations::{Operations, Reloaded, Unattended};
 pub use rest::{Answer, Ask, Call, Endpoint, Parameters, Refusal, Rest};
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -35,12 +46,19 @@ use tokio::{
 
 use self::{certificate::Certificate, docs::Docs};
 use crate::{
-    config::Config, market::Catalogue, metrics, shard::Transport, store::Store, topic::Encoding, views::Views,
+    clock::{self, Beats},
+    config::Config,
+    market::Catalogue,
+    metrics,
+    shard::Transport,
+    store::Store,
+    topic::Encoding,
+    views::Views,
 };
 
 /// How long open requests may take to end when the server shuts down.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
-/// How often histograms are folded, so that a process nobody scrapes does not grow.
+/// How often histograms are folded and looked at.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A request refused before it became a session.
@@ -93,18 +111,35 @@ enum Phase {
     Closed,
 }
 
+/// What the doors answer from, and whom they hand sockets to.
+pub struct Parts<S> {
+    /// Venues and instruments.
+    pub catalogue: Arc<Catalogue>,
+    /// The newest values.
+    pub views: Arc<Views>,
+    /// History.
+    pub store: Arc<Store>,
+    /// Where WebSockets go.
+    pub shards: Arc<S>,
+    /// What `/metrics` shows.
+    pub prometheus: PrometheusHandle,
+    /// The loops whose silence `/livez` reports; more may be added later.
+    pub beats: Beats,
+    /// What operators may do.
+    pub operations: Arc<dyn Operations>,
+}
+
 /// The running doors. Dropping it closes them without waiting; [`Server::shutdown`] waits.
 #[derive(Debug)]
 pub struct Server {
-    public: SocketAddr,
-    is_secure: bool,
-    sbe: Option<SocketAddr>,
-    ops: SocketAddr,
+    addresses: ops::Addresses,
     phase: watch::Sender<Phase>,
     pending: Arc<Semaphore>,
     pending_max: u32,
     ws_api: Arc<Semaphore>,
     ws_api_max: u32,
+    ops_open: Arc<Semaphore>,
+    health: Health,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -112,15 +147,8 @@ pub struct Server {
 ///
 /// # Errors
 /// If an address cannot be listened on, or TLS is wanted and certificate or key are no good.
-pub fn start<S: Shards>(
-    runtime: &Handle,
-    config: &Config,
-    catalogue: Arc<Catalogue>,
-    views: Arc<Views>,
-    store: Arc<Store>,
-    shards: Arc<S>,
-    prometheus: PrometheusHandle,
-) -> Result<Server, DoorError> {
+pub fn start<S: Shards>(runtime: &Handle, config: &Config, parts: Parts<S>) -> Result<Server, DoorError> {
+    let Parts { catalogue, views, store, shards, prometheus, beats, operations } = parts;
     let tls = Certificate::load(&config.tls)?.map(Arc::new);
     listen::raise_descriptor_limit();
     let settings = &config.server;
@@ -136,8 +164,16 @@ pub fn start<S: Shards>(
     let [public, ops] =
         [register(public, settings.listen, "server.listen")?, register(ops, config.ops.listen, "ops.listen")?];
     let sbe = sbe.map(|(listener, address)| register(listener, address, "sbe.listen")).transpose()?;
+    let addresses = ops::Addresses {
+        public: public.1,
+        sbe: sbe.as_ref().map(|(_, address)| *address),
+        ops: ops.1,
+        is_secure: tls.is_some(),
+    };
     let rest = Rest::new(Arc::clone(&catalogue), Arc::clone(&views), store, settings.rest_weight_per_minute);
-    let docs = Docs::new(&catalogue, public.1, sbe.as_ref().map(|(_, address)| address.port()));
+    let rest = Arc::new(rest);
+    let adjusted = Arc::new(Adjusted::new(config, Arc::clone(&rest)));
+    let docs = Docs::new(&catalogue, addresses.public, addresses.sbe.map(|address| address.port()));
     let pending_max = u32::try_from(settings.pending_max).unwrap_or(u32::MAX);
     let pending = Arc::new(Semaphore::new(pending_max as usize));
     let metrics = metrics::Server::new();
@@ -145,7 +181,7 @@ pub fn start<S: Shards>(
     let ws_api = Arc::new(Semaphore::new(ws_api_max as usize));
     let places = public::Places { pending: Arc::clone(&pending), ws_api: Arc::clone(&ws_api) };
     let door = Arc::new(public::Door::new(
-        config,
+        Arc::clone(&adjusted),
         Arc::clone(&catalogue),
         public::Answers { rest, docs, tls: tls.clone() },
         shards,
@@ -153,25 +189,33 @@ pub fn start<S: Shards>(
         places,
         watched.clone(),
     ));
-    let ops_door = ops::Door::new(catalogue, views, prometheus.clone(), watched.clone());
-    let addresses = [public.1, ops.1];
+    let health = Health { catalogue, views, beats, adjusted, phase: watched.clone() };
+    let ops_open = Arc::new(Semaphore::new(ops::CONNECTIONS_MAX as usize));
+    let ops_door = ops::Door {
+        health: health.clone(),
+        operations,
+        prometheus,
+        open: Arc::clone(&ops_open),
+        addresses,
+        started: clock::now(),
+        trail: Mutex::default(),
+    };
+    let ops_door = Arc::new(ops_door);
     let mut tasks = vec![
         tokio::spawn(public::serve(Arc::clone(&door), public.0, Encoding::Json)),
-        tokio::spawn(ops::serve(Arc::new(ops_door), ops.0, metrics)),
-        tokio::spawn(keep_up(prometheus, watched.clone())),
+        tokio::spawn(ops::serve(Arc::clone(&ops_door), ops.0, metrics)),
+        tokio::spawn(keep_up(ops_door, watched.clone())),
     ];
-    let is_secure = tls.is_some();
     if let Some(certificate) = tls {
         tasks.push(tokio::spawn(keep_certificate(certificate, watched)));
     }
-    let sbe = sbe.map(|(listener, address)| {
+    if let Some((listener, address)) = sbe {
         tasks.push(tokio::spawn(public::serve(door, listener, Encoding::Sbe)));
         tracing::info!(sbe = %address, wants_key = !config.sbe.api_keys.is_empty(), "the door of SBE is open");
-        address
-    });
-    let [public, ops] = addresses;
+    }
+    let ops::Addresses { public, ops, is_secure, .. } = addresses;
     tracing::info!(%public, %ops, is_secure, "doors are open");
-    Ok(Server { public, is_secure, sbe, ops, phase, pending, pending_max, ws_api, ws_api_max, tasks })
+    Ok(Server { addresses, phase, pending, pending_max, ws_api, ws_api_max, ops_open, health, tasks })
 }
 
 /// Looks at what the doors need besides addresses.
@@ -185,22 +229,32 @@ pub fn check(config: &Config) -> Result<(), CertificateError> {
 impl Server {
     /// Where the public door is, with the port that the system chose if port 0 was configured.
     pub fn public_addr(&self) -> SocketAddr {
-        self.public
+        self.addresses.public
     }
 
     /// Whether the doors for clients speak TLS.
     pub fn is_secure(&self) -> bool {
-        self.is_secure
+        self.addresses.is_secure
     }
 
     /// Where the door of SBE is; `None` if it is switched off.
     pub fn sbe_addr(&self) -> Option<SocketAddr> {
-        self.sbe
+        self.addresses.sbe
     }
 
     /// Where the operators' door is.
     pub fn ops_addr(&self) -> SocketAddr {
-        self.ops
+        self.addresses.ops
+    }
+
+    /// Whether the process lives, and whether traffic should come here.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// What can be changed while the doors serve.
+    pub fn adjusted(&self) -> Arc<Adjusted> {
+        Arc::clone(&self.health.adjusted)
     }
 
     /// Closes the listeners for clients, lets open requests end and says on `/readyz` that we drain. Sessions are the shards'.
@@ -216,9 +270,10 @@ impl Server {
     pub async fn shutdown(self) {
         self.phase.send_replace(Phase::Closed);
         let all = async {
-            // An error would mean that a semaphore is closed, which neither ever is.
+            // An error would mean that a semaphore is closed, which none ever is.
             let _ = self.pending.acquire_many(self.pending_max).await;
             let _ = self.ws_api.acquire_many(self.ws_api_max).await;
+            let _ = self.ops_open.acquire_many(ops::CONNECTIONS_MAX).await;
         };
         if tokio::time::timeout(SHUTDOWN_PATIENCE, all).await.is_err() {
             tracing::warn!("some requests did not end in time and are cut");
@@ -254,12 +309,12 @@ async fn keep_certificate(certificate: Arc<Certificate>, watched: watch::Receive
     }
 }
 
-async fn keep_up(prometheus: PrometheusHandle, watched: watch::Receiver<Phase>) {
+async fn keep_up(door: Arc<ops::Door>, watched: watch::Receiver<Phase>) {
     let mut closed = std::pin::pin!(reached(watched, Phase::Closed));
     loop {
         tokio::select! {
             () = &mut closed => return,
-            () = tokio::time::sleep(UPKEEP_INTERVAL) => prometheus.run_upkeep(),
+            () = tokio::time::sleep(UPKEEP_INTERVAL) => door.keep_up(),
         }
     }
 }

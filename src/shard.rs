@@ -22,8 +22,8 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     task::{Wake, Waker},
     thread::{self, JoinHandle},
@@ -34,7 +34,8 @@ use bytes::Bytes;
 use mio::{Poll, Token};
 
 use crate::{
-    clock, config,
+    clock::{self, Beat},
+    config,
     market::Catalogue,
     ring::Reader,
     session::Opening,
@@ -110,12 +111,15 @@ impl Builder {
     pub fn start(self, setup: Setup) -> io::Result<Shard> {
         let (sender, inbox) = inbox();
         let shared = Arc::new(Shared::default());
+        let name = format!("shard-{}", self.index);
+        let beat = Beat::new(&name, clock::now());
         let core = setup.core;
         let wanted = setup.delivery.sender;
-        let driver = Driver::new(self.index, self.poll, setup, Door { inbox, shared: Arc::clone(&shared) });
+        let driver =
+            Driver::new(self.index, self.poll, setup, Door { inbox, shared: Arc::clone(&shared), beat: beat.clone() });
         // A queue of sends belongs to the thread that opens it, and whoever insists on one hears of it here.
         let (opened, is_open) = flume::bounded(1);
-        let thread = thread::Builder::new().name(format!("shard-{}", self.index)).spawn(move || {
+        let thread = thread::Builder::new().name(name).spawn(move || {
             stay_on(core);
             let mut driver = driver;
             let prepared = driver.prepare(wanted);
@@ -129,7 +133,7 @@ impl Builder {
         if let Ok(prepared) = is_open.recv() {
             prepared?;
         }
-        Ok(Shard { inbox: sender, shared, bell: self.bell, thread: Some(thread) })
+        Ok(Shard { inbox: sender, shared, bell: self.bell, beat, thread: Some(thread) })
     }
 }
 
@@ -139,6 +143,7 @@ pub struct Shard {
     inbox: flume::Sender<Admission>,
     shared: Arc<Shared>,
     bell: Arc<Bell>,
+    beat: Beat,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -165,6 +170,11 @@ impl Shard {
         }
     }
 
+    /// The thread's sign of life: it wakes once a second at least.
+    pub fn beat(&self) -> Beat {
+        self.beat.clone()
+    }
+
     /// Sessions here, those that wait to be taken over included.
     pub fn sessions(&self) -> usize {
         self.shared.sessions.load(Ordering::Relaxed)
@@ -180,6 +190,13 @@ impl Shard {
     /// Whether the thread is there; before a drain its end is a defect.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Gives the thread other limits and another delay, which it takes with its next pass: at once.
+    pub fn adjust(&self, session: config::Session, delivery: config::Delivery) {
+        *self.shared.adjusted.lock().unwrap_or_else(PoisonError::into_inner) = Some((session, delivery));
+        self.shared.is_adjusted.store(true, Ordering::Release);
+        self.bell.wake_by_ref();
     }
 
     /// Waits for the thread to end, which it does after [`Shard::drain`].
@@ -205,6 +222,9 @@ struct Shared {
     sessions: AtomicUsize,
     /// Nanoseconds since the epoch; zero: no drain.
     drain_until: AtomicI64,
+    /// What the thread has not taken over yet; looked for only if the flag says that there is something.
+    adjusted: Mutex<Option<(config::Session, config::Delivery)>>,
+    is_adjusted: AtomicBool,
 }
 
 /// The thread's end of the handle.
@@ -212,6 +232,7 @@ struct Shared {
 struct Door {
     inbox: flume::Receiver<Admission>,
     shared: Arc<Shared>,
+    beat: Beat,
 }
 
 /// Where connections wait for the thread to take them over.
@@ -248,7 +269,7 @@ fn stay_on(core: Option<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session;
+    use crate::{market::Nanos, session};
 
     #[test]
     fn a_storm_waits_for_a_shard_that_is_busy() {
@@ -258,7 +279,13 @@ mod tests {
         let builder = Builder::new(0).expect("a poll");
         // Nobody takes anything out: the thread is as busy as it can be.
         let (sender, _inbox) = inbox();
-        let shard = Shard { inbox: sender, shared: Arc::default(), bell: builder.bell, thread: None };
+        let shard = Shard {
+            inbox: sender,
+            shared: Arc::default(),
+            bell: builder.bell,
+            beat: Beat::new("shard-0", Nanos(0)),
+            thread: None,
+        };
         let opening = session::opening("/ws", &Catalogue::new()).expect("a path of ours");
         for index in 0..4_000 {
             let socket = socket.try_clone().expect("a descriptor").into();

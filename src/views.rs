@@ -166,7 +166,8 @@ impl Views {
         self.mirror(instrument).state
     }
 
-    /// When the newest update of this instrument was received; `None` before the first.
+    /// When the newest update of this instrument was received, book or trade; `None` before the first. What time alone brings
+    /// (a candle ends) does not count.
     pub fn updated(&self, instrument: InstrumentId) -> Option<Nanos> {
         self.mirror(instrument).updated
     }

@@ -1,6 +1,7 @@
 //! The ingest half with a tap: everything that passes between us and the venues goes to a file.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{
         Arc,
@@ -17,23 +18,45 @@ use super::{INBOUND_MAX, Ingest, StartError, plan, plan::Plan, runtime};
 use crate::{
     clock,
     config::Config,
-    intake::{Tap, Tapped},
+    intake::{ConnectionId, Tap, Tapped},
+    market::{Catalogue, VenueId},
     recording::{Error, Kind, Record, Writer},
     ring, sim,
     topic::{Batch, Interest},
 };
 
 /// What has been recorded so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Messages from venues' sockets.
+    /// Of each venue, in the order of the configuration.
+    pub venues: Vec<VenueCounts>,
+    /// Messages left out because the disk was too slow.
+    pub left_out: u64,
+}
+
+/// What has been recorded of one venue so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VenueCounts {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Messages from its sockets.
     pub frames: u64,
     /// REST answers.
     pub responses: u64,
     /// Payload bytes, before compression.
     pub bytes: u64,
-    /// Messages left out because the disk was too slow.
-    pub left_out: u64,
+}
+
+impl Counts {
+    /// All venues together, under no name.
+    pub fn total(&self) -> VenueCounts {
+        self.venues.iter().fold(VenueCounts::default(), |sum, venue| VenueCounts {
+            name: sum.name,
+            frames: sum.frames + venue.frames,
+            responses: sum.responses + venue.responses,
+            bytes: sum.bytes + venue.bytes,
+        })
+    }
 }
 
 /// A running recording. The books are kept as well, so that snapshots are fetched and recorded when they are needed.
@@ -49,10 +72,16 @@ pub struct Recorder {
 
 #[derive(Debug, Default)]
 struct Counters {
+    venues: Vec<VenueCounters>,
+    failed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct VenueCounters {
+    name: Arc<str>,
     frames: AtomicU64,
     responses: AtomicU64,
     bytes: AtomicU64,
-    failed: AtomicBool,
 }
 
 impl Recorder {
@@ -71,7 +100,7 @@ impl Recorder {
         let interest = Arc::new(Interest::new(plan.catalogue.instruments().len()));
         let publisher = ring::ring::<Batch>(config.ring.slots, config.ring.bytes);
         let (tap, tapped) = Tap::new(INBOUND_MAX);
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters::of(&plan.catalogue));
         let writing = thread::Builder::new().name("recorder".to_owned()).spawn({
             let counters = Arc::clone(&counters);
             move || {
@@ -112,11 +141,14 @@ impl Recorder {
 
 /// Writes until every tap is gone.
 fn write(mut writer: Writer, tapped: &flume::Receiver<Tapped>, counters: &Counters) -> Result<(), Error> {
+    // Whose each open connection is.
+    let mut owners: HashMap<ConnectionId, VenueId> = HashMap::new();
     loop {
         match tapped.recv_timeout(FLUSH_EVERY) {
             Ok(tapped) => {
+                let venue = owner(&mut owners, &tapped);
                 for record in records(tapped) {
-                    counters.count(&record);
+                    counters.count(venue, &record);
                     writer.record(&record)?;
                 }
             }
@@ -124,6 +156,19 @@ fn write(mut writer: Writer, tapped: &flume::Receiver<Tapped>, counters: &Counte
             Err(flume::RecvTimeoutError::Disconnected) => return writer.flush(),
         }
         writer.flush_if_due(clock::now())?;
+    }
+}
+
+/// The venue that this came from, if it is known.
+fn owner(owners: &mut HashMap<ConnectionId, VenueId>, tapped: &Tapped) -> Option<VenueId> {
+    match tapped {
+        Tapped::Opened { venue, connection, .. } => {
+            owners.insert(*connection, *venue);
+            Some(*venue)
+        }
+        Tapped::Response { venue, .. } => Some(*venue),
+        Tapped::Sent { connection, .. } | Tapped::Received { connection, .. } => owners.get(connection).copied(),
+        Tapped::Closed { connection, .. } => owners.remove(connection),
     }
 }
 
@@ -147,23 +192,31 @@ fn records(tapped: Tapped) -> Vec<Record> {
 }
 
 impl Counters {
-    fn counts(&self, left_out: u64) -> Counts {
-        Counts {
-            frames: self.frames.load(Ordering::Relaxed),
-            responses: self.responses.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            left_out,
-        }
+    fn of(catalogue: &Catalogue) -> Self {
+        let venues = catalogue.venues().iter();
+        let venues = venues.map(|venue| VenueCounters { name: (*venue.name).into(), ..VenueCounters::default() });
+        Self { venues: venues.collect(), failed: AtomicBool::default() }
     }
 
-    fn count(&self, record: &Record) {
+    fn counts(&self, left_out: u64) -> Counts {
+        let venues = self.venues.iter().map(|venue| VenueCounts {
+            name: Arc::clone(&venue.name),
+            frames: venue.frames.load(Ordering::Relaxed),
+            responses: venue.responses.load(Ordering::Relaxed),
+            bytes: venue.bytes.load(Ordering::Relaxed),
+        });
+        Counts { venues: venues.collect(), left_out }
+    }
+
+    fn count(&self, venue: Option<VenueId>, record: &Record) {
+        let Some(venue) = venue.and_then(|venue| self.venues.get(venue.0 as usize)) else { return };
         let counter = match record.kind {
-            Kind::Received => &self.frames,
-            Kind::Response { .. } => &self.responses,
+            Kind::Received => &venue.frames,
+            Kind::Response { .. } => &venue.responses,
             Kind::Opened { .. } | Kind::Sent | Kind::Closed => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(record.bytes.len() as u64, Ordering::Relaxed);
+        venue.bytes.fetch_add(record.bytes.len() as u64, Ordering::Relaxed);
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
+    clock::Beat,
     config::Config,
     market::Catalogue,
     ring::Publisher,
@@ -56,6 +57,16 @@ impl Shards {
     /// Whether none has ended early.
     pub(super) fn are_running(&self) -> bool {
         self.shards.iter().all(Shard::is_running)
+    }
+
+    /// Gives every shard the limits and the delay of `config`.
+    pub(super) fn adjust(&self, config: &Config) {
+        self.shards.iter().for_each(|shard| shard.adjust(config.session.clone(), config.delivery.clone()));
+    }
+
+    /// Their signs of life.
+    pub(super) fn beats(&self) -> impl Iterator<Item = Beat> {
+        self.shards.iter().map(Shard::beat)
     }
 
     /// Says good-bye to every client and waits until all are gone, `deadline` at most.

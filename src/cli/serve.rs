@@ -1,18 +1,22 @@
 //! `tickcast serve`.
 
-use super::Failure;
+use super::{Console, Failure};
 use crate::{
     app::{self, App},
     config::Config,
 };
 
-pub(super) fn run(config: Config) -> Result<(), Failure> {
-    let app = App::start(config)?;
-    announce(&app);
-    if app::run_until_signal(app) {
+pub(super) fn run(config: Config, console: Console) -> Result<(), Failure> {
+    let app = App::start(config, Box::new(console))?;
+    if app::run_until_signal(app, announce) {
         return Ok(());
     }
-    Err(Failure::new(Failure::DEFECT, "a thread ended with a defect; please report what the log says above"))
+    Err(defect())
+}
+
+/// What is said when a thread is gone.
+pub(super) fn defect() -> Failure {
+    Failure::new(Failure::DEFECT, "a thread ended with a defect; please report what the log says above")
 }
 
 /// Tells a newcomer where everything is.
@@ -28,6 +32,7 @@ pub(super) fn announce(app: &App) {
     eprintln!("  REST         {http}://{public}/api/v3/depth?symbol={}&limit=5", app.example_symbol());
     eprintln!("  Page         {http}://{public}/");
     eprintln!("  Metrics      http://{ops}/metrics");
+    eprintln!("  Status       http://{ops}/status");
     eprintln!("  Stop it with Ctrl-C.");
     eprintln!();
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de::Error};
 use subtle::ConstantTimeEq;
 
-/// A key of `sbe.api_keys`. It can be compared and nothing else.
+/// A key of `sbe.api_keys`, or the one of `ops.admin_key`. It can be compared and nothing else.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
@@ -20,6 +20,11 @@ impl ApiKey {
         self.0.as_bytes().ct_eq(given).into()
     }
 
+    /// Whether it is long enough for who may change things with it: [`ADMIN_KEY_BYTES_MIN`] at least.
+    pub(super) fn is_strong(&self) -> bool {
+        self.0.len() >= ADMIN_KEY_BYTES_MIN
+    }
+
     /// Whether a header can carry it: 1 to [`KEY_BYTES_MAX`] printable ASCII characters without blanks.
     pub(super) fn is_legal(&self) -> bool {
         (1..=KEY_BYTES_MAX).contains(&self.0.len()) && self.0.bytes().all(|byte| byte.is_ascii_graphic())
@@ -28,6 +33,17 @@ impl ApiKey {
 
 /// Binance's keys have 64 characters.
 pub(super) const KEY_BYTES_MAX: usize = 256;
+
+/// Shorter ones can be guessed.
+pub(super) const ADMIN_KEY_BYTES_MIN: usize = 16;
+
+/// A key, or no key where the text is empty. Whatever stands there, the error does not repeat it.
+pub(super) fn key_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ApiKey>, D::Error> {
+    match toml::Value::deserialize(deserializer) {
+        Ok(toml::Value::String(text)) => Ok((!text.is_empty()).then_some(ApiKey(text))),
+        _ => Err(D::Error::custom("ops.admin_key has to be a text in quotation marks (not shown here)")),
+    }
+}
 
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,6 +102,26 @@ mod tests {
             let message = load(&file, &environment).unwrap_err();
             assert!(message.contains(expected), "{message}");
             assert!(!message.contains(KEY), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_admin_key_is_strong_or_none_and_never_printed() {
+        let load_key = |text: &str| load(&format!("[ops]\nadmin_key = {text}\n"), "");
+        assert_eq!(load_key("\"\"").unwrap().ops.admin_key, None);
+        let config = load_key(&format!("\"{KEY}\"")).unwrap();
+        assert!(config.ops.admin_key.as_ref().is_some_and(|key| key.is(KEY.as_bytes())));
+        assert!(!format!("{config:?}").contains(KEY));
+        for (wrong, expected) in [
+            ("\"geheim\"".to_owned(), "16 to 256"),
+            (format!("\"{KEY} {KEY}\""), "16 to 256"),
+            (format!("[\"{KEY}\"]"), "has to be a string, found something else (not shown)"),
+            (format!("\"{KEY}"), "line 2"),
+            (format!("\"{}\"", KEY.repeat(5)), "16 to 256"),
+        ] {
+            let message = load_key(&wrong).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+            assert!(!message.contains(KEY) && !message.contains("geheim"), "{message}");
         }
     }
 

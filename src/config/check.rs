@@ -1,14 +1,17 @@
 //! Limits and relations between values that types cannot hold.
 
-use std::fmt::Display;
+use std::{fmt::Display, net::IpAddr};
 
-use super::{Config, ConfigError, Exchange, Sbe, Tls, Venue, api_key::KEY_BYTES_MAX};
+use super::{
+    Config, ConfigError, Exchange, Ops, Sbe, Tls, Venue,
+    api_key::{ADMIN_KEY_BYTES_MIN, KEY_BYTES_MAX},
+};
 use crate::topic::VENUES_MAX;
 
 /// Names of ours in paths: a venue that took one could not be reached.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "ws", "stream", "api", "ws-api", "docs", "sbe", "metrics", "livez", "readyz", "status", "admin", "assets", "index",
-    "favicon",
+    "favicon", "page",
 ];
 
 /// The address of a venue that the simulated exchange inside this process stands in for.
@@ -26,6 +29,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("server.pending_max", server.pending_max, 1, 1 << 20)?;
     sbe(&config.sbe)?;
     tls(&config.tls)?;
+    ops(&config.ops)?;
     range("server.ban_first_ms", server.ban_first_ms, 1000, 30 * 86_400_000)?;
     range("server.ban_max_ms", server.ban_max_ms, server.ban_first_ms, 30 * 86_400_000)?;
     range("session.streams_max", session.streams_max, 1, 65_536)?;
@@ -68,7 +72,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("store.rows_max", store.rows_max, 1, STORE_ROWS_MAX)?;
     range("store.trades_max", store.trades_max, 1, 1_000_000)?;
     simulated(exchange)?;
-    log_level(&config.log.level)?;
+    check_log_level(&config.log.level)?;
     venues(&config.venues)
 }
 
@@ -111,8 +115,38 @@ fn tls(tls: &Tls) -> Result<(), ConfigError> {
 /// All of them are looked at in each handshake.
 const API_KEYS_MAX: usize = 10_000;
 
-/// A word that is no level would be read as the name of a room, and everything else would fall silent.
-fn log_level(text: &str) -> Result<(), ConfigError> {
+fn ops(ops: &Ops) -> Result<(), ConfigError> {
+    range("ops.beat_max_ms", ops.beat_max_ms, 2000, 600_000)?;
+    range("ops.silence_max_ms", ops.silence_max_ms, 0, 86_400_000)?;
+    range("ops.hosts", ops.hosts.len(), 0, HOSTS_MAX)?;
+    let legal = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let is_name = |name: &str| (1..=HOST_BYTES_MAX).contains(&name.len()) && name.chars().all(legal);
+    if let Some(wrong) = ops.hosts.iter().find(|name| !is_name(name) && name.parse::<IpAddr>().is_err()) {
+        let expected = "it has to be a list of names or addresses without a port, such as [\"tickcast\"]".to_owned();
+        return Err(out_of_range("ops.hosts", format_args!("{wrong:?} among others"), expected));
+    }
+    if ops.admin_key.as_ref().is_some_and(|key| !key.is_legal() || !key.is_strong()) {
+        let expected = format!(
+            "it has to be {ADMIN_KEY_BYTES_MIN} to {KEY_BYTES_MAX} printable ASCII characters without blanks, or empty: \
+             no admin API"
+        );
+        return Err(out_of_range("ops.admin_key", "something else (not shown)", expected));
+    }
+    Ok(())
+}
+
+/// A proxy, a scraper and an orchestrator have a name each.
+const HOSTS_MAX: usize = 64;
+
+/// The longest name that DNS can carry.
+const HOST_BYTES_MAX: usize = 253;
+
+/// Looks at a value for `log.level`. A word that is no level would be read as the name of a room, and everything else
+/// would fall silent.
+///
+/// # Errors
+/// What it has to be.
+pub fn check_log_level(text: &str) -> Result<(), ConfigError> {
     let is_level = |word: &str| LOG_LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
     if text.split(',').all(|part| is_level(part.rsplit('=').next().unwrap_or(part).trim())) {
         return Ok(());

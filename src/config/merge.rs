@@ -6,7 +6,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Config, values::Values};
 
 /// What lies over the defaults, weakest first.
 #[derive(Clone, Debug, Default)]
@@ -69,13 +69,16 @@ pub(super) fn merge(defaults: &str, overrides: &Overrides) -> Result<Config, Con
         set(&mut merged, key, text, &format!("--set {key}"), &known)?;
     }
     let origin = || overrides.file.as_ref().map_or("configuration", |(name, _)| name).to_owned();
-    Config::deserialize(Value::Table(merged))
-        .map_err(|error| ConfigError::Invalid { origin: origin(), message: one_line(&error.to_string()) })
+    let values = Values::of(&merged);
+    let mut config = Config::deserialize(Value::Table(merged))
+        .map_err(|error| ConfigError::Invalid { origin: origin(), message: one_line(&error.to_string()) })?;
+    config.values = values;
+    Ok(config)
 }
 
 fn parse(origin: &str, text: &str) -> Result<Table, ConfigError> {
     text.parse::<Table>().map_err(|error| {
-        let message = if text.contains(SECRET) {
+        let message = if SECRETS.iter().any(|secret| text.contains(secret)) {
             // The full message quotes the line, which may be one with a key.
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             format!("line {}: {}", before.matches('\n').count() + 1, error.message())
@@ -87,11 +90,16 @@ fn parse(origin: &str, text: &str) -> Result<Table, ConfigError> {
 }
 
 /// The last part of the keys whose values no message repeats.
-const SECRET: &str = "api_keys";
+const SECRETS: [&str; 2] = ["api_keys", "admin_key"];
+
+/// Whether the values of a key are nobody's business.
+pub(super) fn is_secret(key: &str) -> bool {
+    SECRETS.iter().any(|secret| key.ends_with(secret))
+}
 
 /// A value as messages show it.
 fn shown(key: &str, value: impl Display) -> String {
-    if key.ends_with(SECRET) { "something else (not shown)".to_owned() } else { value.to_string() }
+    if is_secret(key) { "something else (not shown)".to_owned() } else { value.to_string() }
 }
 
 fn lay_over(
@@ -144,7 +152,7 @@ fn check_type(origin: &str, key: &str, old: &Value, new: &Value) -> Result<(), C
 /// The tables inside an array (`[[venues]]`) know their keys too.
 fn check_members(origin: &str, key: &str, value: &Value, known: &BTreeSet<String>) -> Result<(), ConfigError> {
     let Value::Array(members) = value else { return Ok(()) };
-    if key.ends_with(SECRET) {
+    if is_secret(key) {
         // Its own type refuses tables, and repeats nothing of them.
         return Ok(());
     }

@@ -417,6 +417,13 @@ impl Desk {
         }
     }
 
+    /// Somebody says that the book is wrong. Without a connection the next one brings a new book anyway.
+    pub(super) fn resync(&mut self, now: Nanos, shared: &mut Shared) {
+        if self.has_connection() {
+            self.distrust(now, shared);
+        }
+    }
+
     fn distrust(&mut self, now: Nanos, shared: &mut Shared) {
         self.books.join.distrust();
         match self.books.source {

@@ -82,6 +82,11 @@ impl Desk {
         self.wait_for_other_connections();
     }
 
+    /// Whether any connection carries the instrument.
+    pub(super) fn has_connection(&self) -> bool {
+        !self.connections.is_empty()
+    }
+
     /// Whether a diff that one connection lost may come over another one.
     pub(super) fn has_other_connections(&self) -> bool {
         self.connections.len() > 1
@@ -221,7 +226,7 @@ impl Desk {
 
     /// Whether a first book is on its way. One that nobody sends (a symbol that is not listed, a venue out of reach) is not.
     pub(super) fn waits_for_a_book(&self) -> bool {
-        self.books.is_waiting() && !self.connections.is_empty()
+        self.books.is_waiting() && self.has_connection()
     }
 
     /// Whether anyone follows this instrument's depth.

@@ -110,6 +110,13 @@ pub enum Inbound {
         /// The body.
         body: Frame,
     },
+    /// An operator does not trust a book: it is to be put right by a new snapshot.
+    Resync {
+        /// Whose book.
+        instrument: InstrumentId,
+        /// When that was said.
+        received: Nanos,
+    },
     /// Candles that a store has kept from before: closed ones of one series, in order. They come before anything else.
     Kept {
         /// Whose candles.

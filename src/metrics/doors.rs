@@ -121,6 +121,7 @@ fn label(status: u16) -> &'static str {
 
 /// Why a door refuses, and the key of the limit that was reached, if it is one.
 pub const REFUSED: &[(&str, Option<&str>)] = &[
+    ("admin", None),
     ("connects", Some("server.connects_per_five_minutes")),
     ("host", None),
     ("key", None),

@@ -121,6 +121,16 @@ impl Lines {
         }
     }
 
+    /// Whose lines they are.
+    pub(super) const fn format(&self) -> &'static str {
+        match self.format {
+            Format::Hftbacktest => "lines of hftbacktest",
+            Format::CryptofeedText => "lines of cryptofeed (text)",
+            Format::CryptofeedJson => "lines of cryptofeed (JSON)",
+            Format::Plain => "lines, one message each",
+        }
+    }
+
     /// Bytes of a last line that had no end and no sense.
     pub(super) const fn torn_bytes(&self) -> u64 {
         self.torn

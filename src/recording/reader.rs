@@ -44,6 +44,15 @@ impl Reader {
         Ok(Self { path: text, source, finished: false, torn: 0 })
     }
 
+    /// What the file turned out to be, in a few words.
+    pub const fn format(&self) -> &'static str {
+        match &self.source {
+            Source::Own { .. } => "Tickcast, version 1",
+            Source::Lines(lines) => lines.format(),
+            Source::Whole(_) => "document of python-kraken-sdk",
+        }
+    }
+
     /// Bytes at the end of the file that were left out, once it has been read: a writer had died in the middle of them.
     pub const fn torn_bytes(&self) -> u64 {
         self.torn

@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use crossbeam_utils::CachePadded;
 
-use super::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
+use super::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
 
 /// All readers of a ring by their wakers.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Sleepers {
 #[derive(Debug)]
 pub(super) struct Sleeper {
     asleep: AtomicBool,
+    /// The sequence that it wants next, or an earlier one: it has let go of what is below.
+    wants: AtomicU64,
     waker: Waker,
 }
 
@@ -35,8 +37,9 @@ impl Sleepers {
         }
     }
 
-    pub(super) fn register(&self, waker: Waker) -> Arc<Sleeper> {
-        let sleeper = Arc::new(Sleeper { asleep: AtomicBool::new(false), waker });
+    /// A reader that wants `next` first.
+    pub(super) fn register(&self, waker: Waker, next: u64) -> Arc<Sleeper> {
+        let sleeper = Arc::new(Sleeper { asleep: AtomicBool::new(false), wants: AtomicU64::new(next), waker });
         lock(&self.registered).push(Arc::clone(&sleeper));
         sleeper
     }
@@ -48,6 +51,11 @@ impl Sleepers {
 
     pub(super) fn count(&self) -> usize {
         lock(&self.registered).len()
+    }
+
+    /// What the slowest reader wants next; `None`: there is no reader.
+    pub(super) fn slowest(&self) -> Option<u64> {
+        lock(&self.registered).iter().map(|sleeper| sleeper.wants.load(Ordering::Acquire)).min()
     }
 
     /// Announces a sleep. The caller looks for news once more afterwards, and calls [`Sleepers::awake`] if there are any.
@@ -93,6 +101,11 @@ impl Sleepers {
 }
 
 impl Sleeper {
+    /// Announces what this reader wants next.
+    pub(super) fn wants(&self, next: u64) {
+        self.wants.store(next, Ordering::Release);
+    }
+
     /// Ends the sleep; `true` for the one caller that ended it, who then counts it out.
     ///
     /// Acquire, so that a sleeper is never counted out before it was counted in: that would hide another one.

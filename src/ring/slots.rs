@@ -1,4 +1,7 @@
-//! The slots and the window of them that can be read.
+//! The slots, the window of them that can be read, and the buffers that no reader wants any more.
+//!
+//! A buffer that all readers have passed is taken back, and the one used last is filled next: it is still in the cache. With
+//! the oldest of 8192 in its place, an ingest at full speed took 1.07 times as long (docs/decisions/010-ingest.md).
 //!
 //! Sequence `n` lives in slot `n % slots`. The writer alone moves the window `tail..head`; a reader that finds another
 //! sequence in its slot has been lapped. Slot locks order everything: both counters are hints that let a reader
@@ -26,14 +29,18 @@ pub(super) struct Slots<T> {
 struct Slot<T> {
     /// What is in it, or [`NOTHING`].
     sequence: u64,
-    content: Arc<T>,
+    content: Option<Arc<T>>,
 }
 
 /// What only the writer knows of the slots.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct Window<T> {
     head: u64,
     tail: u64,
+    /// All readers had passed the sequences below when it was last looked.
+    passed: u64,
+    /// Buffers to fill; the one used last is at the end.
+    spare: Vec<Arc<T>>,
     /// What each slot is charged with.
     charges: Box<[usize]>,
     /// The sum of the charges of `tail..head`.
@@ -46,7 +53,7 @@ const NOTHING: u64 = u64::MAX;
 
 impl<T: Content> Slots<T> {
     pub(super) fn new(slots: usize) -> Self {
-        let slot = || CachePadded::new(Mutex::new(Slot { sequence: NOTHING, content: Arc::new(T::default()) }));
+        let slot = || CachePadded::new(Mutex::new(Slot { sequence: NOTHING, content: None }));
         Self {
             slots: (0..slots).map(|_| slot()).collect(),
             head: CachePadded::new(AtomicU64::new(0)),
@@ -62,7 +69,7 @@ impl<T: Content> Slots<T> {
     /// The batch with this sequence, or `None` if the writer has taken it back. It must have been published.
     pub(super) fn read(&self, sequence: u64) -> Option<Arc<T>> {
         let slot = lock(self.slot(sequence));
-        (slot.sequence == sequence).then(|| Arc::clone(&slot.content))
+        slot.content.clone().filter(|_| slot.sequence == sequence)
     }
 
     /// Where a lapped reader goes on: in the middle of what is left, because the oldest batch is overwritten next.
@@ -71,14 +78,18 @@ impl<T: Content> Slots<T> {
         tail + (self.head() - tail) / 2
     }
 
-    /// Puts `content` at the head of the window and leaves a cleared buffer in its place.
-    pub(super) fn publish(&self, window: &mut Window, content: &mut T) {
+    /// Puts `content` at the head of the window and leaves a cleared buffer in its place. `slowest` says which sequence the
+    /// slowest reader wants next.
+    pub(super) fn publish(&self, window: &mut Window<T>, content: &mut T, slowest: impl FnOnce() -> u64) {
         let charge = window.charge(content.bytes());
         while window.has_to_retire(charge) {
             self.retire(window);
         }
+        if window.spare.is_empty() {
+            self.take_back(window, slowest());
+        }
         let sequence = window.head;
-        self.put(sequence, content);
+        self.put(window, content);
         content.clear();
         let index = window.index(sequence);
         window.charges[index] = charge;
@@ -87,28 +98,49 @@ impl<T: Content> Slots<T> {
         self.head.store(window.head, Ordering::Release);
     }
 
-    /// Swaps `content` with the buffer of its slot.
-    fn put(&self, sequence: u64, content: &mut T) {
-        {
+    /// Swaps `content` with a spare buffer, or with that of the slot at the head, or with a new one.
+    fn put(&self, window: &mut Window<T>, content: &mut T) {
+        let sequence = window.head;
+        let mut filled = window.fill_spare(content);
+        if filled.is_none() {
             let mut slot = lock(self.slot(sequence));
-            let Slot { sequence: there, content: buffer } = &mut *slot;
-            if let Some(buffer) = Arc::get_mut(buffer) {
+            let Slot { sequence: there, content: own } = &mut *slot;
+            if let Some(own) = own.as_mut().and_then(Arc::get_mut) {
                 *there = sequence;
-                std::mem::swap(buffer, content);
+                std::mem::swap(own, content);
                 return;
             }
         }
-        // A reader still works on what was here; it frees it when it is done. Nothing is allocated or freed under the lock.
-        let mut buffer = Arc::new(std::mem::take(content));
+        // Nothing is allocated or freed under the lock.
+        let mut filled = Some(filled.take().unwrap_or_else(|| Arc::new(std::mem::take(content))));
         {
             let mut slot = lock(self.slot(sequence));
             slot.sequence = sequence;
-            std::mem::swap(&mut slot.content, &mut buffer);
+            std::mem::swap(&mut slot.content, &mut filled);
+        }
+        if let Some(replaced) = filled {
+            window.keep(replaced);
         }
     }
 
+    /// Takes back what all readers have passed. Its slots are empty then, which no reader looks at any more.
+    fn take_back(&self, window: &mut Window<T>, slowest: u64) {
+        for sequence in window.passed.max(window.tail)..slowest {
+            let content = {
+                let mut slot = lock(self.slot(sequence));
+                slot.sequence = NOTHING;
+                slot.content.take()
+            };
+            let is_reusable = window.charges[window.index(sequence)] <= window.reused_bytes_max();
+            if let Some(content) = content.filter(|_| is_reusable) {
+                window.keep(content);
+            }
+        }
+        window.passed = window.passed.max(slowest);
+    }
+
     /// Takes the oldest batch out of the window.
-    fn retire(&self, window: &mut Window) {
+    fn retire(&self, window: &mut Window<T>) {
         let sequence = window.tail;
         let index = window.index(sequence);
         let charge = std::mem::take(&mut window.charges[index]);
@@ -120,13 +152,12 @@ impl<T: Content> Slots<T> {
         if overwritten_at_once && charge <= window.reused_bytes_max() {
             return;
         }
-        let fresh = (charge > window.reused_bytes_max()).then(|| Arc::new(T::default()));
-        let replaced = {
+        let too_large = {
             let mut slot = lock(self.slot(sequence));
             slot.sequence = NOTHING;
-            fresh.map(|fresh| std::mem::replace(&mut slot.content, fresh))
+            if charge > window.reused_bytes_max() { slot.content.take() } else { None }
         };
-        drop(replaced);
+        drop(too_large);
     }
 
     fn slot(&self, sequence: u64) -> &Mutex<Slot<T>> {
@@ -134,13 +165,37 @@ impl<T: Content> Slots<T> {
     }
 }
 
-impl Window {
+impl<T> Window<T> {
     pub(super) fn new(slots: usize, bytes: usize) -> Self {
-        Self { head: 0, tail: 0, charges: vec![0; slots].into(), held: 0, bytes }
+        let spare = Vec::with_capacity(spare_max(slots));
+        Self { head: 0, tail: 0, passed: 0, spare, charges: vec![0; slots].into(), held: 0, bytes }
+    }
+
+    /// Swaps `content` into a spare buffer. One that a reader still works on is left to it.
+    fn fill_spare(&mut self, content: &mut T) -> Option<Arc<T>> {
+        while let Some(mut spare) = self.spare.pop() {
+            if let Some(buffer) = Arc::get_mut(&mut spare) {
+                std::mem::swap(buffer, content);
+                return Some(spare);
+            }
+        }
+        None
+    }
+
+    /// Keeps a buffer, unless there are enough: after a burst most are not needed again soon.
+    fn keep(&mut self, buffer: Arc<T>) {
+        if self.spare.len() < spare_max(self.charges.len()) {
+            self.spare.push(buffer);
+        }
     }
 
     pub(super) fn head(&self) -> u64 {
         self.head
+    }
+
+    #[cfg(test)]
+    pub(super) fn spare(&self) -> usize {
+        self.spare.len()
     }
 
     /// What a batch counts for: at most half the capacity, so that one larger than the whole ring does not
@@ -163,4 +218,10 @@ impl Window {
     fn index(&self, sequence: u64) -> usize {
         sequence as usize & (self.charges.len() - 1)
     }
+}
+
+/// Most buffers kept beside a ring of so many slots: some hundred updates are under way while the readers that look
+/// every 50 ms have not.
+fn spare_max(slots: usize) -> usize {
+    (slots / 8).max(1)
 }

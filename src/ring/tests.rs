@@ -109,6 +109,7 @@ fn a_batch_larger_than_the_ring_can_be_read_while_others_follow() {
 fn buffers_come_back_but_oversized_ones_are_freed() {
     let mut publisher = ring(4, 800);
     let mut buffer = Numbers::default();
+    let _stuck = publisher.reader(Waker::noop().clone());
     // Four buffers in the slots and one in our hand go round.
     for published in 0..20 {
         assert_eq!(buffer.0.capacity(), if published < 5 { 0 } else { 20 }, "the buffer of a lap ago");
@@ -116,15 +117,50 @@ fn buffers_come_back_but_oversized_ones_are_freed() {
         publish(&mut publisher, &mut buffer, 10);
     }
     // With 8 slots of 100 bytes each, 300 are more than twice a share.
-    let mut publisher = ring(8, 800);
+    for is_read in [false, true] {
+        let mut publisher = ring(8, 800);
+        let mut buffer = Numbers::default();
+        let mut reader = publisher.reader(Waker::noop().clone());
+        for _ in 0..9 {
+            publish(&mut publisher, &mut buffer, 38);
+            if is_read {
+                assert_eq!(numbers_left(&mut reader).len(), 1);
+            }
+        }
+        for _ in 0..8 {
+            publish(&mut publisher, &mut buffer, 1);
+            assert!(buffer.0.capacity() < 38, "a large buffer was kept");
+        }
+    }
+}
+
+#[test]
+fn no_more_buffers_are_in_use_than_are_under_way() {
+    let mut publisher = ring(1024, usize::MAX);
     let mut buffer = Numbers::default();
-    for _ in 0..9 {
-        publish(&mut publisher, &mut buffer, 38);
+    let mut prompt = publisher.reader(Waker::noop().clone());
+    let mut late = publisher.reader(Waker::noop().clone());
+    let mut seen = std::collections::HashSet::new();
+    for round in 0..500 {
+        publish(&mut publisher, &mut buffer, 7);
+        assert_eq!(numbers_left(&mut prompt), [round]);
+        if round % 10 == 9 {
+            assert_eq!(numbers_left(&mut late).len(), 10);
+        }
+        if round >= 20 {
+            assert!(buffer.0.capacity() >= 7, "round {round}: a buffer that was used before");
+            seen.insert(buffer.0.as_ptr());
+        }
     }
-    for _ in 0..8 {
-        publish(&mut publisher, &mut buffer, 1);
-        assert!(buffer.0.capacity() < 38, "a large buffer was kept");
+    assert!(seen.len() <= 12, "{} buffers for ten batches under way", seen.len());
+    // After a burst that nobody read in time, most are given back to the allocator.
+    for _ in 0..1024 {
+        publish(&mut publisher, &mut buffer, 7);
     }
+    assert_eq!((numbers_left(&mut prompt).len(), numbers_left(&mut late).len()), (1024, 1024));
+    assert_eq!((prompt.read(), late.read()), (Ok(None), Ok(None)));
+    publish(&mut publisher, &mut buffer, 7);
+    assert_eq!(publisher.spare(), 1024 / 8);
 }
 
 #[test]

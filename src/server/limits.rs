@@ -8,7 +8,10 @@ pub(super) use weights::{Limited, Weights};
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,9 +23,9 @@ const ADDRESSES_MAX: usize = 65_536;
 /// A budget per address and window. Windows are aligned to the clock, as Binance's minutes are.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    most: u32,
+    most: AtomicU32,
     window: Duration,
-    exempt_loopback: bool,
+    exempt_loopback: AtomicBool,
     used: Mutex<Used>,
 }
 
@@ -43,7 +46,19 @@ struct Used {
 impl Allowance {
     /// `most` per `window`; 0: no limit.
     pub(super) fn new(most: u32, window: Duration, exempt_loopback: bool) -> Self {
+        let (most, exempt_loopback) = (AtomicU32::new(most), AtomicBool::new(exempt_loopback));
         Self { most, window, exempt_loopback, used: Mutex::default() }
+    }
+
+    /// Another budget for everyone; what was used in this window stays used.
+    pub(super) fn adjust(&self, most: u32, exempt_loopback: bool) {
+        self.most.store(most, Ordering::Relaxed);
+        self.exempt_loopback.store(exempt_loopback, Ordering::Relaxed);
+    }
+
+    /// The budget; 0: no limit.
+    pub(super) fn most(&self) -> u32 {
+        self.most.load(Ordering::Relaxed)
     }
 
     /// Whether `address` has anything left.
@@ -52,10 +67,11 @@ impl Allowance {
     /// If it has not, with the time to wait.
     pub(super) fn check(&self, address: IpAddr, now: Nanos) -> Result<(), Exhausted> {
         let address = key(address);
-        if self.most == 0 || (self.exempt_loopback && address.is_loopback()) {
+        let most = self.most();
+        if most == 0 || (self.exempt_loopback.load(Ordering::Relaxed) && address.is_loopback()) {
             return Ok(());
         }
-        if self.count(address, 0, now) < self.most {
+        if self.count(address, 0, now) < most {
             return Ok(());
         }
         let end = Nanos(now.0 - now.0.rem_euclid(self.window_ns()) + self.window_ns());

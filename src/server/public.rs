@@ -22,23 +22,19 @@ use tokio::{
 };
 
 use super::{
-    Phase, Rejection, Rest, Shards,
+    Adjusted, Phase, Rejection, Rest, Shards,
     api_key::ApiKey,
     certificate::Certificate,
     docs::{Called, Docs},
     head::{self, HEADERS_MAX, Handshake, Head},
-    limits::{Allowance, Weights},
-    listen, reached,
+    listen,
+    page::Page,
+    reached,
     rewind::Rewind,
     stream::Stream,
     ws_api::{self, Api},
 };
-use crate::{
-    config::{self, Config},
-    market::Catalogue,
-    metrics,
-    topic::Encoding,
-};
+use crate::{market::Catalogue, metrics, topic::Encoding};
 
 mod admission;
 mod first;
@@ -60,8 +56,6 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes of it to read at once.
 const LINGER_BYTES: usize = 2048;
-/// Binance's window for new connections.
-const CONNECTS_WINDOW: Duration = Duration::from_secs(300);
 
 /// What every connection of the doors for clients shares.
 pub(super) struct Door<S> {
@@ -69,11 +63,9 @@ pub(super) struct Door<S> {
     api: Arc<Api>,
     catalogue: Arc<Catalogue>,
     docs: Docs,
+    page: Page,
     shards: Arc<S>,
-    /// One of these opens the door of SBE; empty: it is open.
-    keys: Vec<config::ApiKey>,
-    connects: Allowance,
-    weights: Arc<Weights>,
+    adjusted: Arc<Adjusted>,
     tls: Option<Arc<Certificate>>,
     handshake_timeout: Duration,
     request_bytes_max: usize,
@@ -93,7 +85,7 @@ pub(super) struct Places {
 
 /// What requests are answered from.
 pub(super) struct Answers {
-    pub(super) rest: Rest,
+    pub(super) rest: Arc<Rest>,
     pub(super) docs: Docs,
     /// What they are encrypted with, if they are.
     pub(super) tls: Option<Arc<Certificate>>,
@@ -101,7 +93,7 @@ pub(super) struct Answers {
 
 impl<S: Shards> Door<S> {
     pub(super) fn new(
-        config: &Config,
+        adjusted: Arc<Adjusted>,
         catalogue: Arc<Catalogue>,
         answers: Answers,
         shards: Arc<S>,
@@ -109,24 +101,22 @@ impl<S: Shards> Door<S> {
         places: Places,
         phase: watch::Receiver<Phase>,
     ) -> Self {
+        let config = adjusted.config();
         let settings = &config.server;
         let Answers { rest, docs, tls } = answers;
-        let rest = Arc::new(rest);
-        let weights = Arc::new(Weights::new(settings));
         let Places { pending, ws_api } = places;
-        let (api_rest, api_weights) = (Arc::clone(&rest), Arc::clone(&weights));
+        let (api_rest, api_weights) = (Arc::clone(&rest), Arc::clone(&adjusted.weights));
         Self {
             rest,
-            api: Arc::new(Api::new(config, api_rest, api_weights, ws_api, phase.clone(), metrics.clone())),
+            api: Arc::new(Api::new(&config, api_rest, api_weights, ws_api, phase.clone(), metrics.clone())),
+            page: Page::new(&catalogue),
             catalogue,
             docs,
             shards,
-            keys: config.sbe.api_keys.clone(),
-            connects: Allowance::new(settings.connects_per_five_minutes, CONNECTS_WINDOW, settings.exempt_loopback),
-            weights,
             tls,
             handshake_timeout: Duration::from_millis(settings.handshake_timeout_ms),
             request_bytes_max: settings.request_bytes_max,
+            adjusted,
             metrics,
             pending_max: pending.available_permits(),
             pending,
@@ -169,10 +159,9 @@ async fn greet<S: Shards>(
 ) {
     door.show_pending();
     let mut bytes = BytesMut::new();
-    let keys = match encoding {
-        Encoding::Json => &[][..],
-        Encoding::Sbe => &door.keys,
-    };
+    // One of these opens the door of SBE; none: it is open.
+    let config = (encoding == Encoding::Sbe).then(|| door.adjusted.config());
+    let keys = config.as_ref().map_or(&[][..], |config| &config.sbe.api_keys);
     let tls = door.tls.as_ref().map(|certificate| certificate.config());
     let head = async {
         if let Some(config) = tls
@@ -319,14 +308,14 @@ fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request
         None => {}
     }
     let path = target.split('?').next().unwrap_or_default();
-    if path == "/" {
-        return respond::page(request.method());
+    if let Some(file) = door.page.at(path) {
+        return respond::page(request.method(), headers, file);
     }
     let named = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = named("x-forwarded-proto").or(door.tls.as_ref().map(|_| "https"));
     let called = Called { host: named("host"), scheme };
     if let Some(document) = door.docs.at(path, called) {
-        return respond::document(request.method(), document.content_type, document.body);
+        return respond::document(request.method(), headers, document);
     }
     let response = respond::rest(door, peer, request.method().as_str(), &target, headers);
     let response = match response {

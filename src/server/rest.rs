@@ -85,6 +85,11 @@ impl Rest {
         Self { catalogue, views, store, information }
     }
 
+    /// Announces another limit of weight from now on.
+    pub(super) fn set_weight_per_minute(&self, weight_per_minute: u32) {
+        self.information.set_weight_per_minute(weight_per_minute);
+    }
+
     /// Answers `ask`: 200, or 400 and 503 with a code, or 404 and 405 without a body.
     pub fn answer(&self, ask: &Ask<'_>) -> Answer {
         let (path, query) = ask.target.split_once('?').unwrap_or((ask.target, ""));

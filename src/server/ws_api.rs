@@ -40,7 +40,6 @@ const REFUSED_WEIGHT: u32 = 1;
 pub(super) struct Api {
     rest: Arc<Rest>,
     weights: Arc<Weights>,
-    weight_most: u32,
     limits: Limits,
     message_bytes_max: usize,
     write_timeout: Duration,
@@ -76,11 +75,10 @@ impl Api {
         phase: watch::Receiver<Phase>,
         metrics: metrics::Server,
     ) -> Self {
-        let config::Config { server, session, ws_api, .. } = config;
+        let config::Config { session, ws_api, .. } = config;
         Self {
             rest,
             weights,
-            weight_most: server.rest_weight_per_minute,
             limits: Limits {
                 streams_max: 0,
                 messages_per_second: 0,
@@ -137,7 +135,7 @@ impl Api {
             (Ok(request), None) => self.ask(&request, opening, now),
         };
         let used = self.weights.spend(peer.ip(), weight, now);
-        outcome.finish(self.weight_most, used);
+        outcome.finish(self.weights.most(), used);
         metrics::Server::answered_ws_api(outcome.status);
         outcome
     }

@@ -1,6 +1,11 @@
 //! A shard's thread: poll, pass, again.
 
-use std::{io, net::SocketAddr, sync::atomic::Ordering, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use mio::{Events, Interest as Readiness, Poll, Token};
 
@@ -104,6 +109,9 @@ impl Driver {
         self.fanout.cut_all();
         self.count();
         self.report();
+        if self.is_draining {
+            self.door.beat.end();
+        }
     }
 
     /// Sleeps until a socket, a ring, the door or a deadline wants something.
@@ -133,7 +141,9 @@ impl Driver {
 
     fn pass(&mut self) {
         self.now = clock::now();
+        self.door.beat.tick(self.now);
         self.fanout.begin(self.now);
+        self.adjust();
         self.hear();
         self.open_door();
         self.drain_rings();
@@ -147,6 +157,19 @@ impl Driver {
             self.waits_since = None;
         }
         self.count();
+    }
+
+    /// Takes over other limits, if there are any.
+    fn adjust(&mut self) {
+        let shared = &self.door.shared;
+        if !shared.is_adjusted.load(Ordering::Relaxed) || !shared.is_adjusted.swap(false, Ordering::Acquire) {
+            return;
+        }
+        let adjusted = shared.adjusted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((session, delivery)) = adjusted {
+            self.fanout.adjust(&session);
+            self.flush_delay = Duration::from_millis(delivery.flush_delay_ms_max);
+        }
     }
 
     /// Reads and writes the sockets that are ready.

@@ -129,6 +129,20 @@ impl<W: Wire> Fanout<W> {
         }
     }
 
+    /// Takes over other limits, for open sessions as well. Intervals of time stay: deadlines that were put down by the old
+    /// ones would come out of order.
+    pub fn adjust(&mut self, config: &config::Session) {
+        self.limits = Limits {
+            streams_max: config.streams_max,
+            messages_per_second: config.messages_per_second,
+            messages_burst: config.messages_burst,
+            unknown_bytes_max: config.unknown_bytes_max,
+            ..self.limits
+        };
+        self.message_bytes_max = config.message_bytes_max;
+        self.outbox_bytes_max = config.outbox_bytes_max;
+    }
+
     /// Begins a pass: this is its time, for all that happens in it.
     pub fn begin(&mut self, now: Nanos) {
         self.now = now;

@@ -27,7 +27,10 @@ use kraken::Kraken;
 use stage::Stage;
 
 use super::door::Door;
-use crate::recording::{Kind, Record, Recording, stream_of};
+use crate::{
+    market::Nanos,
+    recording::{Kind, Record, Recording, stream_of},
+};
 
 /// How fast a recording is played.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -141,6 +144,11 @@ impl Running {
     /// Of the streams that were asked for: frames sent by the connection that is the farthest, and frames there are.
     pub fn progress(&self) -> (u64, u64) {
         self.stage.progress()
+    }
+
+    /// Where in the recording the feed is: its first, its present and its last time. `None` before anybody asked.
+    pub fn position(&self) -> Option<(Nanos, Nanos, Nanos)> {
+        self.stage.position()
     }
 
     /// Whether the last frame of every stream that was asked for has been sent; `false` as long as none was.

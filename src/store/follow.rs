@@ -13,6 +13,7 @@ use std::{
 
 use super::Store;
 use crate::{
+    clock::{self, Beat},
     metrics,
     ring::{Lapped, Reader},
     topic::Batch,
@@ -26,6 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Following {
     stop: Arc<AtomicBool>,
+    beat: Beat,
     reading: Option<JoinHandle<()>>,
     committing: Option<JoinHandle<()>>,
     store: Arc<Store>,
@@ -44,11 +46,13 @@ pub fn follow(store: Arc<Store>, open: impl FnOnce(Waker) -> Vec<Reader<Batch>>)
         .map(|(engine, reader)| Source { reader, metrics: metrics::Ring::of(engine, "store") })
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
+    let beat = Beat::new("store", clock::now());
+    let beating = beat.clone();
     let mut following =
-        Following { stop: Arc::clone(&stop), reading: None, committing: None, store: Arc::clone(&store) };
+        Following { stop: Arc::clone(&stop), beat, reading: None, committing: None, store: Arc::clone(&store) };
     let (reader_store, reader_stop) = (Arc::clone(&store), Arc::clone(&stop));
     let reading = thread::Builder::new().name("store".to_owned());
-    following.reading = Some(reading.spawn(move || read(&reader_store, sources, &reader_stop))?);
+    following.reading = Some(reading.spawn(move || read(&reader_store, sources, &reader_stop, &beating))?);
     let every = Duration::from_millis(store.settings.commit_interval_ms);
     let committing = thread::Builder::new().name("store-disk".to_owned());
     following.committing = Some(committing.spawn(move || {
@@ -61,6 +65,12 @@ pub fn follow(store: Arc<Store>, open: impl FnOnce(Waker) -> Vec<Reader<Batch>>)
 }
 
 impl Following {
+    /// The sign of life of the thread that reads the rings. The other one may wait long for a slow disk, which is no reason
+    /// to end a process that serves: its metrics tell.
+    pub fn beat(&self) -> Beat {
+        self.beat.clone()
+    }
+
     /// Takes in what the rings still have, brings it to disk and closes the file.
     pub fn stop(mut self) {
         self.end();
@@ -91,13 +101,14 @@ struct Source {
     metrics: metrics::Ring,
 }
 
-fn read(store: &Store, mut sources: Vec<Source>, stop: &AtomicBool) {
+fn read(store: &Store, mut sources: Vec<Source>, stop: &AtomicBool, beat: &Beat) {
     loop {
+        beat.tick(clock::now());
         // Looked at first: what was published before the end is taken in.
         let is_last = stop.load(Ordering::Acquire);
         sources.iter_mut().for_each(|source| source.drain(store));
         if is_last {
-            return;
+            return beat.end();
         }
         thread::park_timeout(LOOK_EVERY);
     }

@@ -124,6 +124,18 @@ pub enum BookState {
     Refused,
 }
 
+impl BookState {
+    /// What people and programs are shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Live => "live",
+            Self::Healing => "healing",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// All updates of one engine pass: the content of a ring slot, cleared and reused.
 #[derive(Debug, Default)]
 pub struct Batch {

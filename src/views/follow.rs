@@ -13,6 +13,7 @@ use std::{
 
 use super::Views;
 use crate::{
+    clock::{self, Beat},
     metrics,
     ring::{Lapped, Reader},
     topic::{Batch, Interest},
@@ -26,6 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Following {
     stop: Arc<AtomicBool>,
+    beat: Beat,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -49,16 +51,25 @@ pub fn follow(
     views.rings.get_or_init(|| Mutex::new(Rings { interest, sources }));
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
+    let beat = Beat::new("views", clock::now());
+    let beating = beat.clone();
     let thread = thread::Builder::new().name("views".to_owned()).spawn(move || {
         while !stopped.load(Ordering::Acquire) {
+            beating.tick(clock::now());
             views.catch_up();
             thread::park_timeout(LOOK_EVERY);
         }
+        beating.end();
     })?;
-    Ok(Following { stop, thread: Some(thread) })
+    Ok(Following { stop, beat, thread: Some(thread) })
 }
 
 impl Following {
+    /// The thread's sign of life.
+    pub fn beat(&self) -> Beat {
+        self.beat.clone()
+    }
+
     /// Ends the thread and waits for it; the views keep their last values.
     pub fn stop(mut self) {
         self.end();

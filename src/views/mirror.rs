@@ -40,6 +40,20 @@ pub(super) struct Mirror {
     asks: BTreeMap<Price, Quantity>,
 }
 
+/// Whether only a word of the venue causes such an update: candles end with time as well.
+fn is_heard(payload: &Payload) -> bool {
+    matches!(
+        payload,
+        Payload::DepthDiff { .. }
+            | Payload::BookSnapshot { .. }
+            | Payload::BookTicker(_)
+            | Payload::Trade(_)
+            | Payload::AggTrade(_)
+            | Payload::BlockTrade(_)
+            | Payload::ReferencePrice(_)
+    )
+}
+
 impl Mirror {
     /// An empty mirror that keeps up to `trades` trades of each kind.
     pub(super) fn new(trades: usize) -> Self {
@@ -63,7 +77,9 @@ impl Mirror {
 
     /// Takes in one update, whose wide parts lie in `batch`.
     pub(super) fn apply(&mut self, update: &Update, batch: &Batch) -> Outcome {
-        self.updated = Some(update.received);
+        if is_heard(&update.payload) {
+            self.updated = self.updated.max(Some(update.received));
+        }
         match update.payload {
             Payload::DepthDiff { cadence: Cadence::Fast, first_id, last_id, bids, asks } => {
                 return self.diff(first_id, last_id, bids.of(&batch.levels), asks.of(&batch.levels));

@@ -32,7 +32,6 @@ CHECKS = {
     "candles_check.py": ["live"],
     "description_check.py": ["live", "recording"],
     "snippet.py": ["live"],
-    "page_check.mjs": ["live"],
 }
 # A check waits for conditions, most of them a minute at most.
 PATIENCE_S = 240
@@ -49,9 +48,6 @@ def main():
     wanted = arguments or list(CHECKS)
     installed = install()
     jobs = [(check, market) for check in wanted for market in CHECKS[check]]
-    if "page_check.mjs" in wanted and not browser():
-        jobs = [job for job in jobs if job[0] != "page_check.mjs"]
-        print("clients: LEFT OUT: page_check.mjs, no Chromium (as root: apt-get install -y chromium)", flush=True)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         jobs.sort(key=lambda job: job[1] != "live")
         recording = pool.submit(record, program, f"{folder}/market.recording")
@@ -123,19 +119,6 @@ def step(what, command, folder):
     if done.returncode:
         last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
         raise SystemExit(f"{last}\nclients: cannot {what} (is there a network?): {' '.join(map(str, command))}")
-
-
-def browser():
-    """Whether there is a Chromium; root installs one, which takes a while on a new machine."""
-    if os.environ.get("CHROMIUM") or os.path.exists("/usr/bin/chromium"):
-        return True
-    if os.geteuid() or not shutil.which("apt-get"):
-        return False
-    told = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", "chromium"]):
-        if subprocess.run(["apt-get", *command], check=False, capture_output=True, env=told).returncode:
-            return False
-    return os.path.exists("/usr/bin/chromium")
 
 
 if __name__ == "__main__":

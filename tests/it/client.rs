@@ -99,7 +99,7 @@ pub fn http() -> reqwest::Client {
 
 /// GETs a JSON body; the status has to be 200.
 pub async fn get(url: &str) -> Value {
-    let answer = http().get(url).send().await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    let answer = http().get(url).send().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
     let (status, text) = (answer.status(), answer.text().await.expect("a body"));
     assert!(status.is_success(), "{url}: {status} {text}");
     serde_json::from_str(&text).expect("JSON")

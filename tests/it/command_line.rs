@@ -69,6 +69,9 @@ fn each_mistake_in_a_configuration_gets_one_clear_line() {
         ("[exchange]\nrest_error_per_minute = -1.0", &["`exchange.rest_error_per_minute` is -1", "from 0 to 60000"]),
         ("[exchange]\ngap_per_minute = nan", &["`exchange.gap_per_minute` is NaN"]),
         ("[exchange]\nmessages_per_second = 1000001", &["`exchange.messages_per_second`", "from 0 to 1000000"]),
+        ("[ops]\nhosts = [\"tickcast\", \"::1\", \"a:9464\"]", &["`ops.hosts` is \"a:9464\"", "without a port"]),
+        ("[ops]\nadmin_key = \"geheim\"", &["`ops.admin_key` is something else (not shown)", "16 to 256"]),
+        ("[ops]\nbeat_max_ms = 100", &["`ops.beat_max_ms` is 100", "from 2000 to 600000"]),
         ("[server", &["TOML parse error at line 1"]),
         (
             "[[venues]]\nname = \"x\"\nkind = \"binance\"\nws_url = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = ['A\"B']",
@@ -172,7 +175,9 @@ fn tail_prints_payloads_for_a_pipe_and_lines_for_a_person() {
     assert!(raw.lines().all(|line| line.starts_with("{\"lastUpdateId\":")), "{raw}");
     let (code, pretty, _) = process::run(&["tail", "btcusdt@bookTicker", "--url", &url, "-n", "2", "--pretty"]);
     assert_eq!(code, 0);
-    assert!(pretty.lines().all(|line| line.contains("bid") && line.contains("ask")), "{pretty}");
+    assert_eq!(pretty.lines().count(), 3, "{pretty}");
+    assert!(pretty.lines().next().is_some_and(|line| line.contains("bid") && line.contains("ask")), "{pretty}");
+    assert!(pretty.lines().skip(1).all(|line| line.contains("btcusdt@bookTicker")), "{pretty}");
     let (code, _, wrong) = process::run(&["tail", "btcusdt@trade", "--url", "ws://127.0.0.1:1"]);
     assert_eq!(code, 69);
     assert!(wrong.contains("--url"), "{wrong}");

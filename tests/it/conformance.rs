@@ -19,10 +19,11 @@ use std::{
 
 use bytes::Bytes;
 use tickcast::{
+    clock::Beats,
     config::Config,
     market::{Catalogue, Decimals, InstrumentId, Level, Listing, Nanos, Price, Quantity, Span, Trade},
     ring::{Publisher, ring},
-    server::{self, Rejection, Server, Shards},
+    server::{self, Rejection, Server, Shards, Unattended},
     session::{self, Opening},
     shard::{Admission, Builder, Setup, Shard, Transport},
     store::Store,
@@ -110,9 +111,16 @@ impl World {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let store = Store::in_memory(Arc::clone(&catalogue));
-        let handle = recorder.handle();
-        let server = server::start(runtime.handle(), &config, catalogue, views, store, Arc::clone(&shard), handle)
-            .expect("doors");
+        let parts = server::Parts {
+            catalogue,
+            views,
+            store,
+            shards: Arc::clone(&shard),
+            prometheus: recorder.handle(),
+            beats: Beats::default(),
+            operations: Unattended::shared(),
+        };
+        let server = server::start(runtime.handle(), &config, parts).expect("doors");
         let public = server.public_addr();
         let server = Some(server);
         Self { server, runtime, shard, publisher, public, marks: 0, _following: following }

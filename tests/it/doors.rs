@@ -340,7 +340,7 @@ fn the_operators_door_tells_health_to_its_own_names_only() {
         read_response(&mut client)
     };
     let (head, body) = ask(&house, "/livez", "localhost:9464");
-    assert!(head.starts_with("http/1.1 200 ") && body == r#"{"live":true}"#, "{head}{body}");
+    assert!(head.starts_with("http/1.1 200 ") && body.contains(r#""live":true"#), "{head}{body}");
     let (head, body) = ask(&house, "/metrics", "127.0.0.1");
     assert!(head.contains("text/plain; version=0.0.4") && body.contains("tickcast_house_total 7"), "{head}{body}");
     assert!(ask(&house, "/nosuch", "[::1]:1").0.starts_with("http/1.1 404 "));

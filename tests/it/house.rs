@@ -13,10 +13,11 @@ use std::{
 
 use bytes::Bytes;
 use tickcast::{
+    clock::Beats,
     config::Config,
     market::{Best, Catalogue, Decimals, InstrumentId, Level, Listing, Nanos, Price, Quantity, Span, Status, Trade},
     ring::{Publisher, ring},
-    server::{DoorError, Rejection, Server, Shards, start},
+    server::{DoorError, Operations, Parts, Rejection, Server, Shards, Unattended, start},
     shard::Transport,
     store::Store,
     topic::{Batch, BookState, Encoding, Interest, Payload, Update},
@@ -61,6 +62,8 @@ pub struct House {
     pub catalogue: Arc<Catalogue>,
     pub public: SocketAddr,
     pub ops: SocketAddr,
+    /// The loops that `/livez` judges; there are none yet.
+    pub beats: Beats,
     publisher: Publisher<Batch>,
     _following: Following,
 }
@@ -71,6 +74,8 @@ pub fn config() -> Config {
     config.server.listen = "127.0.0.1:0".parse().expect("an address");
     config.ops.listen = "127.0.0.1:0".parse().expect("an address");
     config.sbe.listen = None;
+    // The times of what is published here are always the same, and long ago.
+    config.ops.silence_max_ms = 0;
     config
 }
 
@@ -81,6 +86,11 @@ impl House {
 
     /// BTCUSDT is listed, ETHUSDT is not.
     pub fn with(config: &Config) -> Result<Self, DoorError> {
+        Self::operated(config, Unattended::shared())
+    }
+
+    /// The same with somebody at the operators' desk.
+    pub fn operated(config: &Config, operations: Arc<dyn Operations>) -> Result<Self, DoorError> {
         // reqwest wants one even for plain HTTP; a second install is refused and harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut catalogue = Catalogue::new();
@@ -100,10 +110,20 @@ impl House {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || metrics::counter!("tickcast_house_total").increment(7));
         let store = Store::in_memory(Arc::clone(&catalogue));
-        let server = start(runtime.handle(), config, Arc::clone(&catalogue), views, store, lobby, recorder.handle())?;
+        let beats = Beats::default();
+        let parts = Parts {
+            catalogue: Arc::clone(&catalogue),
+            views,
+            store,
+            shards: lobby,
+            prometheus: recorder.handle(),
+            beats: beats.clone(),
+            operations,
+        };
+        let server = start(runtime.handle(), config, parts)?;
         let (public, ops) = (server.public_addr(), server.ops_addr());
         let (server, admitted) = (Some(server), Some(admitted));
-        Ok(Self { runtime, server, admitted, catalogue, public, ops, publisher, _following: following })
+        Ok(Self { runtime, server, admitted, catalogue, public, ops, beats, publisher, _following: following })
     }
 
     pub fn list_btc(&self) {

@@ -8,6 +8,8 @@ mod metrics;
 mod recording;
 mod upstream;
 
+pub use end::last_words;
+
 use std::{fs, future::Future, path::PathBuf, time::Duration};
 
 use serde_json::Value;
@@ -73,7 +75,7 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut()
 }
 
 /// What `/readyz` says; an unreachable door is not ready.
-async fn readiness(served: &Served) -> (bool, String) {
+pub async fn readiness(served: &Served) -> (bool, String) {
     let Ok(answer) = client::http().get(format!("http://{}/readyz", served.ops)).send().await else {
         return (false, "unreachable".to_owned());
     };
@@ -85,10 +87,10 @@ pub async fn until_ready(served: &Served) {
 }
 
 /// What `/metrics` says at one time.
-struct Metrics(String);
+pub struct Metrics(String);
 
 impl Metrics {
-    async fn of(served: &Served) -> Self {
+    pub async fn of(served: &Served) -> Self {
         Self::read(&client::http(), served).await
     }
 
@@ -98,7 +100,7 @@ impl Metrics {
     }
 
     /// The sum of the samples of a metric that have `label` (`reason="lapped"`; empty: all).
-    fn sum(&self, name: &str, label: &str) -> f64 {
+    pub fn sum(&self, name: &str, label: &str) -> f64 {
         let samples = self.0.lines().filter_map(|line| line.split_once(name));
         let samples = samples.filter(|(before, rest)| before.is_empty() && rest.starts_with([' ', '{']));
         let labelled = samples.filter(|(_, rest)| rest.contains(label));
@@ -113,7 +115,7 @@ pub async fn until_counted(served: &Served, name: &str, label: &str, least: f64)
 }
 
 /// A client that keeps a book by Binance's procedure.
-struct DepthClient {
+pub struct DepthClient {
     symbol: String,
     socket: Socket,
     book: LocalBook,
@@ -121,7 +123,7 @@ struct DepthClient {
 
 impl DepthClient {
     /// Opens the stream, then joins it with a book over REST.
-    async fn join(public: &str, symbol: &str, cadence: &str) -> Self {
+    pub async fn join(public: &str, symbol: &str, cadence: &str) -> Self {
         let mut socket = client::open(&format!("ws://{public}/ws/{}@depth{cadence}", symbol.to_lowercase())).await;
         let mut first = client::next(&mut socket).await;
         let url = format!("http://{public}/api/v3/depth?symbol={symbol}&limit=5000");
@@ -138,13 +140,13 @@ impl DepthClient {
     }
 
     /// Applies the next diff, which has to follow.
-    async fn step(&mut self) {
+    pub async fn step(&mut self) {
         let diff = client::next(&mut self.socket).await;
         self.book.apply(&diff).unwrap_or_else(|wrong| panic!("{wrong}"));
     }
 
     /// Follows without a hole to the exchange's last word, where the books have to be equal.
-    async fn follow_to(&mut self, exchange: &sim::Running) {
+    pub async fn follow_to(&mut self, exchange: &sim::Running) {
         let truth = truth(exchange, &self.symbol);
         while self.book.last_id < truth.last_id {
             self.step().await;

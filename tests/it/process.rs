@@ -32,6 +32,13 @@ impl Served {
         Self::of(tickcast(arguments))
     }
 
+    /// The same with more in its environment.
+    pub fn start_with(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut command = tickcast(arguments);
+        command.envs(environment.iter().copied());
+        Self::of(command)
+    }
+
     /// The same with a hard limit of so many descriptors.
     pub fn start_with_descriptors(count: u32, arguments: &[&str]) -> Self {
         let mut command = Command::new("sh");

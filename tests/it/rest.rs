@@ -78,14 +78,34 @@ fn methods_paths_and_preflights() {
 }
 
 #[test]
-fn the_page_names_no_other_host() {
+fn the_page_and_its_files_are_served_and_may_load_nothing_else() {
     let house = House::new();
     let (status, headers, page) = get(&house, "/");
     assert_eq!((status.as_u16(), &headers["content-type"]), (200, &"text/html;charset=UTF-8".parse().unwrap()));
-    assert!(page.contains("/stream?streams=") && page.contains("/api/v3/exchangeInfo"));
-    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("src="), "all of it is inside");
-    assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    let policy = headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    let mut files: Vec<_> = page.split(['"', '\'']).filter(|part| part.starts_with("page/")).collect();
+    files.extend(["page/book.js", "page/venues.json"]);
+    for file in files {
+        let (status, headers, body) = get(&house, &format!("/{file}"));
+        assert_eq!(status, 200, "{file}");
+        assert!(!body.is_empty() && headers["x-content-type-options"] == "nosniff", "{file}");
+        let kind = match file.rsplit('.').next().unwrap() {
+            "js" => "text/javascript;charset=UTF-8",
+            "css" => "text/css;charset=UTF-8",
+            "svg" => "image/svg+xml",
+            _ => "application/json;charset=UTF-8",
+        };
+        assert_eq!(headers["content-type"], kind, "{file}");
+        assert_eq!(headers["cache-control"], "no-cache", "{file}");
+        let tag = headers["etag"].to_str().unwrap();
+        let (status, again, body) = send(&house, Method::GET, &format!("/{file}"), &[("if-none-match", tag)]);
+        assert_eq!((status.as_u16(), body.as_str(), again["etag"].to_str().unwrap()), (304, "", tag), "{file}");
+    }
+    assert_eq!(get(&house, "/page/venues.json").2, r#"{"venues":[{"name":"binance","path":"binance/"}]}"#);
+    assert_eq!(get(&house, "/page/nosuch.js").0, 404);
     assert_eq!(send(&house, Method::POST, "/", &[]).0, 405);
+    assert_eq!(send(&house, Method::POST, "/page/main.js", &[]).0, 405);
 }
 
 #[test]

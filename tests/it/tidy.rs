@@ -20,7 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "engine",
         &["market", "topic", "clock", "metrics", "config", "ring", "intake", "venue", "normalise", "book", "derive"],
     ),
-    ("views", &["market", "topic", "ring", "metrics"]),
+    ("views", &["market", "topic", "ring", "clock", "metrics"]),
     ("store", &["market", "topic", "ring", "clock", "metrics", "config"]),
     ("encode", &["market", "topic"]),
     ("session", &["market", "topic"]),

@@ -12,11 +12,16 @@ const WINDOW_NS: i64 = 60_000_000_000;
 /// The addresses that were refused of late.
 #[derive(Debug)]
 pub(super) struct Bans {
+    rule: Mutex<Rule>,
+    addresses: Mutex<Addresses>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rule {
     /// More refusals than this within a minute make a ban; 0: there is none.
     after: u32,
     first: Duration,
     most: Duration,
-    addresses: Mutex<Addresses>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +41,12 @@ struct Record {
 
 impl Bans {
     pub(super) fn new(after: u32, first: Duration, most: Duration) -> Self {
-        Self { after, first, most, addresses: Mutex::default() }
+        Self { rule: Mutex::new(Rule { after, first, most }), addresses: Mutex::default() }
+    }
+
+    /// Refusals to come are held against another rule; bans that were told stay as they were told.
+    pub(super) fn adjust(&self, after: u32, first: Duration, most: Duration) {
+        *self.rule.lock().expect("no panic while held") = Rule { after, first, most };
     }
 
     /// The end of the ban that `address` is under.
@@ -47,7 +57,8 @@ impl Bans {
 
     /// Counts a refusal, and returns the end of the ban if it was one too many.
     pub(super) fn refuse(&self, address: IpAddr, now: Nanos) -> Option<Nanos> {
-        if self.after == 0 {
+        let rule = *self.rule.lock().expect("no panic while held");
+        if rule.after == 0 {
             return None;
         }
         let window = now.0.div_euclid(WINDOW_NS);
@@ -55,7 +66,7 @@ impl Bans {
         let Addresses { records, cleared } = &mut *addresses;
         if records.len() >= ADDRESSES_MAX && *cleared != window {
             *cleared = window;
-            records.retain(|_, record| record.window == window || !self.is_forgotten(record, now));
+            records.retain(|_, record| record.window == window || !rule.is_forgotten(record, now));
         }
         let has_room = records.len() < ADDRESSES_MAX;
         let fresh = Record { window, refusals: 0, bans: 0, until: Nanos(i64::MIN) };
@@ -64,25 +75,27 @@ impl Bans {
             None if has_room => records.entry(address).or_insert(fresh),
             None => return None,
         };
-        if self.is_forgotten(record, now) && record.window != window {
+        if rule.is_forgotten(record, now) && record.window != window {
             *record = fresh;
         }
         if record.window != window {
             (record.window, record.refusals) = (window, 0);
         }
         record.refusals += 1;
-        if record.refusals <= self.after {
+        if record.refusals <= rule.after {
             return None;
         }
         let factor = 1_u32.checked_shl(record.bans).unwrap_or(u32::MAX);
-        record.until = now.plus(self.first.saturating_mul(factor).min(self.most));
+        record.until = now.plus(rule.first.saturating_mul(factor).min(rule.most));
         record.bans = record.bans.saturating_add(1);
         record.refusals = 0;
         Some(record.until)
     }
+}
 
+impl Rule {
     /// Whoever keeps the peace for as long as the longest ban begins anew.
-    fn is_forgotten(&self, record: &Record, now: Nanos) -> bool {
+    fn is_forgotten(self, record: &Record, now: Nanos) -> bool {
         record.bans == 0 || record.until.plus(self.most) < now
     }
 }

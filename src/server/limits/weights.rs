@@ -13,7 +13,6 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub(in super::super) struct Weights {
     allowance: Allowance,
     bans: Bans,
-    most: u32,
 }
 
 /// Why a request is not even read.
@@ -33,8 +32,19 @@ impl Weights {
         Self {
             allowance: Allowance::new(settings.rest_weight_per_minute, WINDOW, settings.exempt_loopback),
             bans: Bans::new(settings.ban_after_refusals, first, longest),
-            most: settings.rest_weight_per_minute,
         }
+    }
+
+    /// Other limits for everyone. What was used stays used, and who is banned stays banned.
+    pub(in super::super) fn adjust(&self, settings: &config::Server) {
+        let [first, longest] = [settings.ban_first_ms, settings.ban_max_ms].map(Duration::from_millis);
+        self.allowance.adjust(settings.rest_weight_per_minute, settings.exempt_loopback);
+        self.bans.adjust(settings.ban_after_refusals, first, longest);
+    }
+
+    /// What each address may use up in a minute; 0: no limit.
+    pub(in super::super) fn most(&self) -> u32 {
+        self.allowance.most()
     }
 
     /// Whether `address` may ask now.
@@ -56,7 +66,7 @@ impl Weights {
             return Err(banned(until));
         }
         let until = Nanos(now.0 - now.0.rem_euclid(WINDOW.as_nanos() as i64)).plus(WINDOW);
-        let refusal = Refusal::too_much_weight(self.most);
+        let refusal = Refusal::too_much_weight(self.most());
         Err(Limited { refusal, retry_after_s: exhausted.retry_after_s, until })
     }
 

@@ -35,12 +35,12 @@ pub(super) fn admission<S: Shards>(
 ) -> Result<Admitted<S::Opening>, (Rejection, Option<u64>)> {
     let now = clock::now();
     let peer = knock.peer;
-    if let Err(exhausted) = door.connects.check(peer.ip(), now) {
+    if let Err(exhausted) = door.adjusted.connects.check(peer.ip(), now) {
         metrics::Server::refused("connects");
         let rejection = Rejection { status: 429, body: "too many connections from this address".to_owned() };
         return Err((rejection, Some(exhausted.retry_after_s)));
     }
-    door.connects.spend(peer.ip(), 1, now);
+    door.adjusted.connects.spend(peer.ip(), 1, now);
     if let Some(rejection) = knock.key.rejection() {
         metrics::Server::refused("key");
         return Err((rejection, None));

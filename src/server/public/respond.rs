@@ -1,4 +1,4 @@
-//! Responses of the public door: status lines, headers, the page.
+//! Responses of the public door: status lines, headers, the pages.
 
 use std::net::SocketAddr;
 
@@ -13,14 +13,15 @@ use super::{Door, Handshake, Rejection, Shards, gzip};
 use crate::{
     clock,
     server::{
+        docs::Document,
         limits::Limited,
+        page::{self, File},
         rest::{Ask, Refusal},
     },
 };
 
-const PAGE: &str = include_str!("page.html");
-/// The page runs what is in it and talks to where it came from; nothing else.
-const PAGE_POLICY: &str =
+/// The page of the documents runs what is in it and talks to where it came from; nothing else.
+const DOCS_POLICY: &str =
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:";
 
 /// Headers of ours that a browser's script may read.
@@ -80,23 +81,53 @@ pub(super) fn not_found() -> Response<Full<Bytes>> {
     response
 }
 
-/// The page behind `/`.
-pub(super) fn page(method: &Method) -> Response<Full<Bytes>> {
-    document(method, "text/html;charset=UTF-8", Bytes::from_static(PAGE.as_bytes()))
+/// A file of the live page; 304 without a body for whoever has it.
+pub(super) fn page(method: &Method, asked: &HeaderMap, file: &File) -> Response<Full<Bytes>> {
+    let is_known = asked
+        .get_all(header::IF_NONE_MATCH)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|tag| tag.trim() == file.tag || tag.trim() == "*"));
+    let body = if is_known { Bytes::new() } else { file.body.clone() };
+    let mut response = static_text(method, asked, file.content_type, page::POLICY, body);
+    if response.status() == StatusCode::OK {
+        if is_known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        let tag = HeaderValue::from_str(&file.tag).expect("hexadecimal digits in quotes");
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
-/// A page, or a document that pages and tools read.
-pub(super) fn document(method: &Method, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+/// A document that people and tools read.
+pub(super) fn document(method: &Method, asked: &HeaderMap, document: Document) -> Response<Full<Bytes>> {
+    static_text(method, asked, document.content_type, DOCS_POLICY, document.body)
+}
+
+fn static_text(
+    method: &Method,
+    asked: &HeaderMap,
+    content_type: &'static str,
+    policy: &'static str,
+    body: Bytes,
+) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return method_not_allowed();
     }
-    let mut response = Response::new(Full::from(body));
+    let packed = gzip::compressed(&body, asked);
+    let is_packed = packed.is_some();
+    let mut response = Response::new(Full::from(packed.unwrap_or(body)));
     let headers = response.headers_mut();
     open_to_browsers(headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if is_packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     response
 }
 
@@ -115,7 +146,7 @@ pub(super) fn rest<S: Shards>(
     if method == "OPTIONS" {
         return Some(preflight());
     }
-    let (status, body, weight, retry_after_s) = match door.weights.admit(peer.ip(), now) {
+    let (status, body, weight, retry_after_s) = match door.adjusted.weights.admit(peer.ip(), now) {
         Err(Limited { refusal, retry_after_s, .. }) => (refusal.status, refusal.body().into(), 0, Some(retry_after_s)),
         Ok(()) if takes_sbe_only(asked) => {
             let refusal = Refusal::sbe_only();
@@ -130,7 +161,7 @@ pub(super) fn rest<S: Shards>(
     if status == 405 {
         return Some(method_not_allowed());
     }
-    let used = door.weights.spend(peer.ip(), weight, now);
+    let used = door.adjusted.weights.spend(peer.ip(), weight, now);
     let packed = gzip::compressed(&body, asked);
     let is_packed = packed.is_some();
     let mut response = Response::new(Full::from(packed.unwrap_or(body)));

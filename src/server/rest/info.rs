@@ -1,6 +1,12 @@
 //! exchangeInfo: what the venues say about their instruments, with every long-standing field (binance.md 10.3).
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use serde_json::{Value, json, value::RawValue};
 
@@ -17,7 +23,7 @@ const FOREIGN: [&str; 3] = ["contractType", "deliveryDate", "underlying"];
 #[derive(Debug)]
 pub(super) struct Information {
     symbols: Box<[OnceLock<Entry>]>,
-    rate_limits: String,
+    weight_per_minute: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -30,14 +36,22 @@ struct Entry {
 
 impl Information {
     pub(super) fn new(catalogue: &Catalogue, weight_per_minute: u32) -> Self {
-        // Only what is enforced is announced.
-        let rate_limits = match weight_per_minute {
+        let symbols = catalogue.instruments().iter().map(|_| OnceLock::new()).collect();
+        Self { symbols, weight_per_minute: AtomicU32::new(weight_per_minute) }
+    }
+
+    pub(super) fn set_weight_per_minute(&self, weight_per_minute: u32) {
+        self.weight_per_minute.store(weight_per_minute, Ordering::Relaxed);
+    }
+
+    /// Only what is enforced is announced.
+    fn rate_limits(&self) -> String {
+        match self.weight_per_minute.load(Ordering::Relaxed) {
             0 => "[]".to_owned(),
             limit => format!(
                 "[{{\"rateLimitType\":\"REQUEST_WEIGHT\",\"interval\":\"MINUTE\",\"intervalNum\":1,\"limit\":{limit}}}]"
             ),
-        };
-        Self { symbols: catalogue.instruments().iter().map(|_| OnceLock::new()).collect(), rate_limits }
+        }
     }
 
     fn entry(&self, instrument: &Instrument) -> Option<&Entry> {
@@ -71,7 +85,7 @@ impl Request<'_> {
         let mut body = b"{\"timezone\":\"UTC\",\"serverTime\":".to_vec();
         encode::integer(&mut body, time_in(self.call.unit, self.call.now));
         body.extend_from_slice(b",\"rateLimits\":");
-        body.extend_from_slice(information.rate_limits.as_bytes());
+        body.extend_from_slice(information.rate_limits().as_bytes());
         body.extend_from_slice(b",\"exchangeFilters\":[],\"symbols\":[");
         for (index, entry) in entries.into_iter().enumerate() {
             if index > 0 {

@@ -166,6 +166,15 @@ impl Stage {
         progress
     }
 
+    /// Of the topics asked for: the times of the first and the last entry, and between them that of the newest one sent.
+    pub(super) fn position(&self) -> Option<(Nanos, Nanos, Nanos)> {
+        let state = self.state();
+        let reached = state.asked.iter().map(|&topic| state.reached[topic as usize]).max()?;
+        let last = *self.times.last()?;
+        let now = reached.checked_sub(1).and_then(|newest| self.times.get(newest)).unwrap_or(&self.times[0]);
+        Some((self.times[0], (*now).min(last), last))
+    }
+
     /// The entries of `topic`, ascending.
     pub(super) fn entries(&self, topic: Topic) -> &[usize] {
         &self.entries[topic as usize]

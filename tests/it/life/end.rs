@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The texts up to the close frame, the last of them, and that frame.
-async fn last_words(mut socket: Socket) -> (String, u16, String) {
+pub async fn last_words(mut socket: Socket) -> (String, u16, String) {
     let mut last = String::new();
     loop {
         let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("something comes");
