@@ -19,11 +19,13 @@ pub const PROCESS: &[(&str, &str, &str)] = &[
 pub(super) fn write(text: &mut String) {
     let stat = fs::read_to_string("/proc/self/stat").ok().and_then(|stat| Stat::parse(&stat));
     let boot = fs::read_to_string("/proc/stat").ok().and_then(|stat| boot_time(&stat));
+    let status = fs::read_to_string("/proc/self/status").ok();
+    let status = status.as_deref();
     let limits = fs::read_to_string("/proc/self/limits").ok();
     let values = [
         stat.map(|stat| stat.cpu_seconds),
-        stat.map(|stat| stat.resident_bytes),
-        stat.map(|stat| stat.virtual_bytes),
+        status.and_then(|status| bytes(status, "VmRSS:")),
+        status.and_then(|status| bytes(status, "VmSize:")),
         // The directory itself is open while it is read.
         fs::read_dir("/proc/self/fd").ok().map(|open| (open.count() - 1) as f64),
         limits.as_deref().and_then(descriptors_max),
@@ -60,23 +62,27 @@ struct Stat {
     cpu_seconds: f64,
     /// Since the machine was started.
     started_seconds: f64,
-    virtual_bytes: f64,
-    resident_bytes: f64,
 }
 
 impl Stat {
-    /// Fields 14, 15, 22, 23 and 24 of proc(5); the name before them may hold anything.
+    /// Fields 14, 15 and 22 of proc(5); the name before them may hold anything.
     fn parse(text: &str) -> Option<Self> {
         let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-        let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
         Some(Self {
-            cpu_seconds: (field(14)? + field(15)?) / ticks_per_second,
-            started_seconds: field(22)? / ticks_per_second,
-            virtual_bytes: field(23)?,
-            resident_bytes: field(24)? * rustix::param::page_size() as f64,
+            cpu_seconds: (field(14)? + field(15)?) / TICKS_PER_SECOND,
+            started_seconds: field(22)? / TICKS_PER_SECOND,
         })
     }
+}
+
+/// Of Linux towards programs, on every machine that it is likely to meet.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A line of `/proc/self/status` that is in kB.
+fn bytes(status: &str, name: &str) -> Option<f64> {
+    let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(rest.split_whitespace().next()?.parse::<f64>().ok()? * 1024.0)
 }
 
 /// When the machine was started, Unix time.
@@ -125,9 +131,9 @@ mod tests {
     fn the_files_of_linux_are_read() {
         let mut stat = "77 (a) b) S 1 77 77 0 -1 4194304 1 2 3 4 250 50 0 0 20 0 1 0 900 4096 3 0".to_owned();
         let found = Stat::parse(&stat).expect("a line of it");
-        let ticks = rustix::param::clock_ticks_per_second() as f64;
-        assert_eq!((found.cpu_seconds, found.started_seconds), (300.0 / ticks, 900.0 / ticks));
-        assert_eq!((found.virtual_bytes, found.resident_bytes), (4096.0, 3.0 * rustix::param::page_size() as f64));
+        assert_eq!((found.cpu_seconds, found.started_seconds), (3.0, 9.0));
+        assert_eq!(bytes("Name:\tx\nVmRSS:\t    2048 kB\n", "VmRSS:"), Some((2 << 20) as f64));
+        assert_eq!(bytes("Name:\tx\n", "VmRSS:"), None);
         stat.truncate(60);
         assert_eq!(Stat::parse(&stat), None);
         assert_eq!(boot_time("cpu  1 2\nbtime 1789000000\nprocesses 5\n"), Some(1_789_000_000.0));

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the metrics cost: their share of the instructions of the engine's and the shards' threads, counted by callgrind.
 
-    python3 tests/prometheus/cost.py [PROGRAM] [--clients N] [--rate N] [--seconds N]
+    python3 tests/prometheus/cost.py [PROGRAM] [--clients N] [--rate N] [--seconds N] [--calls]
 
 PROGRAM is target/release/tickcast unless given (`cargo build --release`). It serves a market under valgrind; the exchange and
 the clients are other processes. After a warm-up everything is counted for so many seconds. The cost of metrics is what lies
@@ -25,7 +25,7 @@ import run
 # Everything of the recorder, by the beginning of a symbol.
 OURS = re.compile(r"<?(metrics|metrics_util|metrics_exporter_prometheus|tickcast::metrics)\b")
 # The clock reads that are there for metrics alone: the end of an engine's pass, and a shard's delivery latency.
-CLOCK = re.compile(r"tickcast::clock::now")
+CLOCK = re.compile(r"(tickcast::clock::now|std::time::SystemTime::now|<?std::sys::.*Timespec.*::now|.*clock_gettime)")
 FOR_METRICS = re.compile(r"(Engine.*::turn|Driver.*::(count|pass|run))\b")
 # Loading a handle, looking whether it is there, passing the amount: what the caller does for each call.
 CALL_INSTRUCTIONS = 6
@@ -47,6 +47,7 @@ def main():
     parser.add_argument("--clients", default="50")
     parser.add_argument("--rate", default="100")
     parser.add_argument("--seconds", default=20, type=int)
+    parser.add_argument("--calls", action="store_true", help="list each kind of call as well")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         running = []
@@ -71,22 +72,22 @@ def measure(told, folder, running):
         server = subprocess.Popen([*valgrind, program, "serve", "--config", settings, *doors], cwd=folder, stdout=subprocess.DEVNULL, stderr=out)
     running.append(server)
     public, ops = run.said(server, log, r"doors are open.*?public=.*?([\d.]+:\d+).*?ops=.*?([\d.]+:\d+)")
-    run.start(running, f"{folder}/load.log", [program, "load", f"ws://{public}", "--clients", told.clients, "--duration", "1h", "--config", settings])
     control = lambda option: subprocess.run(["callgrind_control", option, str(server.pid)], check=True, capture_output=True, cwd=folder)
-    deadline = time.monotonic() + 300
-    while value(ops, "tickcast_shard_sessions") < int(told.clients) or value(ops, "tickcast_engine_history_pending"):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(1)
-    control("--zero")
+    run.said(server, log, r"(history is complete)")
+    load = run.start(running, f"{folder}/load.log", [program, "load", f"ws://{public}", "--clients", told.clients, "--duration", "1h", "--config", settings])
+    # What the clients make at their start is not the steady state.
+    time.sleep(15)
     names = ("tickcast_engine_pass_seconds_count", "tickcast_engine_pass_frames_sum", "tickcast_shard_deliveries_total", "tickcast_shard_writes_total")
     before = [value(ops, name) for name in names]
+    control("--zero")
     time.sleep(told.seconds)
-    passes, frames, deliveries, writes = (value(ops, name) - was for name, was in zip(names, before))
     control("--dump")
+    if load.poll() is not None:
+        raise SystemExit(f"cost: the clients ended:\n{Path(f'{folder}/load.log').read_text()}")
+    passes, frames, deliveries, writes = (value(ops, name) - was for name, was in zip(names, before))
     threads = {}
     for path in Path(folder).glob("callgrind.out.*"):
-        counted = read(path)
+        counted = read(path, told.calls)
         if counted:
             name, whole, metrics, clock = counted
             for at, amount in enumerate((whole, metrics, clock)):
@@ -111,7 +112,7 @@ def value(ops, name):
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}[{{ ]", line))
 
 
-def read(path):
+def read(path, lists_calls):
     """Which thread a profile is of, its instructions, and those of metrics and of clock reads for them."""
     names, current, callee = {}, None, None
     own, calls = defaultdict(int), []
@@ -138,6 +139,14 @@ def read(path):
     kind = next((kind for kind, pattern in kinds.items() if any(re.search(pattern, function) for function in own)), None)
     if kind is None:
         return None
+    if lists_calls:
+        edges = defaultdict(lambda: [0, 0])
+        for caller, called, count, cost in calls:
+            if (OURS.match(called) and not OURS.match(caller)) or (CLOCK.match(called) and FOR_METRICS.search(caller)):
+                edges[caller[:70], called[:70]][0] += count
+                edges[caller[:70], called[:70]][1] += cost
+        for (caller, called), (count, cost) in sorted(edges.items(), key=lambda edge: -edge[1][1])[:15]:
+            print(f"{cost:>10} in {count:>6} calls: {caller} -> {called}")
     metrics = sum(cost + count * CALL_INSTRUCTIONS for caller, called, count, cost in calls if OURS.match(called) and not OURS.match(caller))
     clock = sum(cost for caller, called, _, cost in calls if CLOCK.match(called) and FOR_METRICS.search(caller))
     return kind, sum(own.values()), metrics, clock

@@ -167,6 +167,8 @@ def against(wrong, program, folder, running, pictures):
     # Without colours, so that the addresses can be read.
     server = start(running, f"{folder}/server.log", [program, "serve", "--config", settings, *doors], NO_COLOR="1")
     public, ops = said(server, f"{folder}/server.log", r"doors are open public=(\S+) ops=(\S+)")
+    # The clients ask which instruments there are.
+    until_ready(ops)
     load = ["load", f"ws://{public}", "--clients", "150", "--per-client", "8", "--duration", "1h", "--slow", "5", "--config", settings]
     start(running, f"{folder}/load.log", [program, *load])
     start(running, f"{folder}/crowd.log", [sys.executable, HERE / "crowd.py", public])
@@ -333,6 +335,18 @@ def said(process, log, pattern):
             break
         time.sleep(0.05)
     raise SystemExit(f"prometheus: {log} does not say {pattern}:\n{text[-3000:]}")
+
+
+def until_ready(ops):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://{ops}/readyz", timeout=30):
+                return
+        except urllib.error.HTTPError as error:
+            reasons = error.read().decode()
+        time.sleep(0.1)
+    raise SystemExit(f"prometheus: the server does not get ready: {reasons}")
 
 
 def stop(process):
