@@ -22,7 +22,7 @@ macro_rules! files {
 }
 
 /// Every file but the page itself, by its name behind `/page/`.
-const FILES: [(&str, &str, &str); 18] = files! {
+const FILES: [(&str, &str, &str); 19] = files! {
     "book.js": SCRIPT,
     "candles.js": SCRIPT,
     "decimal.js": SCRIPT,
@@ -36,6 +36,7 @@ const FILES: [(&str, &str, &str); 18] = files! {
     "latency.js": SCRIPT,
     "main.js": SCRIPT,
     "rest.js": SCRIPT,
+    "rows.js": SCRIPT,
     "style.css": "text/css;charset=UTF-8",
     "surface.js": SCRIPT,
     "symbols.js": SCRIPT,

@@ -3,6 +3,7 @@
 
 import { hundredths, ratio, text, trim, units } from "./decimal.js";
 import { mark as attribute, part, write } from "./frame.js";
+import { fill } from "./rows.js";
 
 const ROW_PX = 20;
 const ROWS_MAX = 60;
@@ -49,24 +50,6 @@ export function ladder(book) {
       mark.now();
     },
   };
-}
-
-function fill(side, rows, count) {
-  while (rows.length > count) rows.pop().element.remove();
-  while (rows.length < count) {
-    const element = document.createElement("div");
-    element.className = "row";
-    element.setAttribute("role", "row");
-    const cells = Array.from({ length: 3 }, () => {
-      const cell = document.createElement("span");
-      cell.setAttribute("role", "cell");
-      cell.append("");
-      return cell;
-    });
-    element.append(...cells);
-    side.append(element);
-    rows.push({ element, cells, share: -1 });
-  }
 }
 
 function draw(book, rows, it, now, mark) {

@@ -3,6 +3,7 @@
 import { trim } from "./decimal.js";
 import { mark as attribute, part, write } from "./frame.js";
 import { insist } from "./rest.js";
+import { fill } from "./rows.js";
 
 const ROW_PX = 20;
 const KEPT = 80;
@@ -15,7 +16,7 @@ export function tape() {
   const it = { instrument: undefined, trades: [] };
   const mark = part(() => draw(rows, it), 100);
   new ResizeObserver(([{ contentRect }]) => {
-    fill(rows, Math.min(Math.floor(contentRect.height / ROW_PX), KEPT));
+    fill(body, rows, Math.min(Math.floor(contentRect.height / ROW_PX), KEPT));
     mark();
   }).observe(body);
   return {
@@ -47,24 +48,6 @@ export function tape() {
 // A taker who hits a bid sells.
 function trade(id, price, size, time, isBuyerMaker) {
   return { id, price, size, time, direction: isBuyerMaker ? "down" : "up" };
-}
-
-function fill(rows, count) {
-  while (rows.length > count) rows.pop().element.remove();
-  while (rows.length < count) {
-    const element = document.createElement("div");
-    element.className = "row";
-    element.setAttribute("role", "row");
-    const cells = Array.from({ length: 3 }, () => {
-      const cell = document.createElement("span");
-      cell.setAttribute("role", "cell");
-      cell.append("");
-      return cell;
-    });
-    element.append(...cells);
-    body.append(element);
-    rows.push({ element, cells });
-  }
 }
 
 function draw(rows, { instrument, trades }) {
