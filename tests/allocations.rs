@@ -35,8 +35,8 @@ use self::{capture::Capture, engine_rig::Course};
 
 const SEED: u64 = 20_261_122;
 
-/// Few, so that each buffer of the ring has met the largest batch before anything is counted.
-const SLOTS: usize = 16;
+/// Of the buffers beside it few are in use at a time, so that each has met the largest batch before anything is counted.
+const SLOTS: usize = 1024;
 
 /// More than any batch of this market has.
 const LEVELS: usize = 4096;

@@ -71,7 +71,7 @@ pub(super) fn merge(defaults: &str, overrides: &Overrides) -> Result<Config, Con
     let origin = || overrides.file.as_ref().map_or("configuration", |(name, _)| name).to_owned();
     let values = Values::of(&merged);
     let mut config = Config::deserialize(Value::Table(merged))
-        .map_err(|error| ConfigError::Invalid { origin: origin(), message: one_line(&error.to_string()) })?;
+        .map_err(|error| ConfigError::Invalid { origin: origin(), message: with_value(&error.to_string(), &values) })?;
     config.values = values;
     Ok(config)
 }
@@ -235,6 +235,12 @@ fn article(kind: &str) -> String {
     format!("{article} {kind}")
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The message in one line; where it names a key at its end, with what that key was set to.
+fn with_value(text: &str, values: &Values) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let key = text.strip_suffix('`').and_then(|rest| rest.rsplit_once('`')).map(|(_, key)| key);
+    match key.and_then(|key| values.shown(key)) {
+        Some(value) => format!("{text}: {value}"),
+        None => text,
+    }
 }

@@ -76,7 +76,7 @@ impl Fixture {
         let instrument = InstrumentId(instrument);
         batch.updates = payloads.iter().map(|&payload| Update { instrument, received, time: NOW, payload }).collect();
         self.publisher.publish(&mut batch);
-        wait_until("the views take the batch", || self.views.updated(instrument) == Some(received));
+        self.views.catch_up();
     }
 
     /// Publishes candles, fetched or live, and waits until those that are closed are kept.

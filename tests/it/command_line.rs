@@ -64,7 +64,7 @@ fn each_mistake_in_a_configuration_gets_one_clear_line() {
         ("[ring]\nlisten = \"127.0.0.1:1\"", &["unknown key `ring.listen`", ".listen`?"]),
         ("[server]\nshards = \"two\"", &["`server.shards` has to be an integer", "\"two\""]),
         ("[server]\nshards = 1000", &["`server.shards` is 1000", "from 0 to 64"]),
-        ("[server]\nlisten = \"nowhere\"", &["invalid socket address"]),
+        ("[server]\nlisten = \"nowhere\"", &["invalid socket address", "`server.listen`: \"nowhere\""]),
         ("[ring]\nslots = 100", &["`ring.slots` is 100", "power of two"]),
         ("[exchange]\nrest_error_per_minute = -1.0", &["`exchange.rest_error_per_minute` is -1", "from 0 to 60000"]),
         ("[exchange]\ngap_per_minute = nan", &["`exchange.gap_per_minute` is NaN"]),

@@ -24,6 +24,8 @@ struct Ends {
 impl Read for Ends {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = buffer.len().min(self.most);
+        // A deque reads no further than its own seam; a socket knows none.
+        self.to_server.make_contiguous();
         match self.to_server.read(&mut buffer[..most])? {
             0 if self.is_hung_up => Ok(0),
             0 => Err(ErrorKind::WouldBlock.into()),
