@@ -306,6 +306,9 @@ fn is_book(what: What) -> bool {
     matches!(what, What::Book(_))
 }
 
+/// More candles, statistics and elements than a batch has of a few symbols.
+const ROWS: usize = 256;
+
 /// Gives the ring buffers of a usual size, as it has them after the first minutes.
 fn wear_in(publisher: &mut Publisher<Batch>, slots: usize, levels: usize) {
     let best = Payload::BookTicker(Default::default());
@@ -318,6 +321,13 @@ fn wear_in(publisher: &mut Publisher<Batch>, slots: usize, levels: usize) {
         batch.updates.extend([update; BATCH_FRAMES]);
         batch.levels.resize(levels, Level { price: Price(1), quantity: Quantity(1) });
         batch.klines.extend([kline; Series::COUNT]);
+        // A second of a few symbols.
+        batch.updates.reserve(ROWS);
+        batch.klines.reserve(ROWS);
+        batch.mini_tickers.reserve(ROWS);
+        batch.tickers.reserve(ROWS);
+        batch.rollings.reserve(ROWS);
+        batch.elements.reserve(ROWS);
         publisher.publish(&mut batch);
     }
 }
