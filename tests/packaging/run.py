@@ -26,6 +26,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import debian
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PACKAGING = ROOT / "packaging"
@@ -86,7 +90,7 @@ def configurations(program, _tools):
 
 def unit(program, _tools):
     """systemd has nothing to say about the unit."""
-    if not has("systemd-analyze", "systemd"):
+    if not debian.has(["systemd-analyze"], ["systemd"]):
         return "LEFT OUT: the unit, no systemd-analyze (as root: apt-get install -y systemd)"
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / UNIT.name
@@ -146,7 +150,7 @@ def running(program, _tools):
     """The program lives under the unit's filters, and the image's health check tells a live server from none."""
     health = json.loads(re.search(r"^ +CMD (\[.*\])$", (PACKAGING / "Dockerfile").read_text(), re.M).group(1))
     said, sandbox = [], []
-    if ctypes.util.find_library("seccomp") and has("systemd-analyze", "systemd"):
+    if ctypes.util.find_library("seccomp") and debian.has(["systemd-analyze"], ["systemd"]):
         sandbox = [sys.executable, HERE / "sandbox.py", UNIT]
         # The filters refuse what they should: without that the rest says nothing.
         refused = run([*sandbox, sys.executable, "-c", "import socket; socket.socket(socket.AF_NETLINK)"])
@@ -239,19 +243,6 @@ def until(what, holds, server):
             return found
         time.sleep(0.1)
     raise SystemExit(f"packaging: FAILED: never happened within {PATIENCE_S} s: {what}")
-
-
-def has(tool, package):
-    """Whether `tool` is there; root installs its package, if apt knows it."""
-    if shutil.which(tool):
-        return True
-    if os.geteuid() or not shutil.which("apt-get"):
-        return False
-    told = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", package]):
-        if subprocess.run(["apt-get", *command], check=False, capture_output=True, env=told).returncode:
-            return False
-    return shutil.which(tool) is not None
 
 
 def install():

@@ -32,7 +32,10 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 import crowd
+import debian
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -90,7 +93,8 @@ def main():
         raise SystemExit(f"prometheus: {program} is not there; build it first (cargo build)")
     wrong = Wrong()
     check_texts(wrong)
-    if not installed():
+    # Debian's package does not start it where no systemd runs.
+    if not debian.has(["prometheus", "promtool"], ["prometheus"]):
         wrong.end()
         print("prometheus: LEFT OUT: all that needs Prometheus (as root: apt-get install -y --no-install-recommends prometheus)")
         return
@@ -364,20 +368,6 @@ def fetch(url):
             return answer.read().decode()
     except urllib.error.HTTPError as error:
         raise SystemExit(f"prometheus: {url}: {error}: {error.read().decode()}") from error
-
-
-def installed():
-    """Whether there is a Prometheus; root installs one. Debian's package does not start it where no systemd runs."""
-    have = lambda: shutil.which("prometheus") and shutil.which("promtool")
-    if have():
-        return True
-    if os.geteuid() or not shutil.which("apt-get"):
-        return False
-    told = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", "prometheus"]):
-        if subprocess.run(["apt-get", *command], check=False, capture_output=True, env=told).returncode:
-            return False
-    return bool(have())
 
 
 if __name__ == "__main__":

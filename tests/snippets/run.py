@@ -25,8 +25,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(HERE.parent / "clients"))
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "clients")]
 
+import debian
 import rig as rigs
 import run as clients
 
@@ -134,7 +135,7 @@ def rust(address):
 
 
 def go(path):
-    if not has("go", ["golang-go", "golang-github-gorilla-websocket-dev"]):
+    if not debian.has(["go"], ["golang-go", "golang-github-gorilla-websocket-dev"]):
         return left_out(path.name, "no Go (as root: apt-get install -y golang-go golang-github-gorilla-websocket-dev)")
     if not Path("/usr/share/gocode/src/github.com/gorilla/websocket").is_dir():
         return left_out(path.name, "no gorilla/websocket (as root: apt-get install -y golang-github-gorilla-websocket-dev)")
@@ -159,18 +160,6 @@ def build(command, folder, told=None):
     done = subprocess.run(list(map(str, command)), cwd=folder, check=False, capture_output=True, text=True, env=told)
     if done.returncode:
         raise SystemExit(f"snippets: FAILED: {' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
-
-
-def has(tool, packages):
-    if shutil.which(tool):
-        return True
-    if os.geteuid() or not shutil.which("apt-get"):
-        return False
-    told = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", *packages]):
-        if subprocess.run(["apt-get", *command], check=False, capture_output=True, env=told).returncode:
-            return False
-    return shutil.which(tool) is not None
 
 
 WATCHED = []
