@@ -89,10 +89,7 @@ fn print(bytes: &[u8]) {
 fn whole(line: &Command) -> io::Result<Vec<u8>> {
     let man = man(line, "tickcast");
     let mut out = Vec::new();
-    man.render_title(&mut out)?;
-    man.render_name_section(&mut out)?;
-    man.render_synopsis_section(&mut out)?;
-    man.render_description_section(&mut out)?;
+    head(&man, &mut out)?;
     man.render_options_section(&mut out)?;
     writeln!(out, ".SH COMMANDS")?;
     for command in line.get_subcommands() {
@@ -118,15 +115,20 @@ fn whole(line: &Command) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// What each page begins with.
+fn head(man: &Man, out: &mut Vec<u8>) -> io::Result<()> {
+    man.render_title(out)?;
+    man.render_name_section(out)?;
+    man.render_synopsis_section(out)?;
+    man.render_description_section(out)
+}
+
 /// The page of one command.
 fn single(command: &Command) -> io::Result<Vec<u8>> {
     let name = format!("tickcast-{}", command.get_name());
     let man = man(command, &name);
     let mut out = Vec::new();
-    man.render_title(&mut out)?;
-    man.render_name_section(&mut out)?;
-    man.render_synopsis_section(&mut out)?;
-    man.render_description_section(&mut out)?;
+    head(&man, &mut out)?;
     man.render_options_section(&mut out)?;
     if let Some(more) = command.get_after_help() {
         writeln!(out, ".SH NOTES")?;
