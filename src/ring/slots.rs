@@ -1,7 +1,7 @@
 //! The slots, the window of them that can be read, and the buffers that no reader wants any more.
 //!
-//! A buffer that all readers have passed is taken back, and the one used last is filled next: it is still in the cache. With
-//! the oldest of 8192 in its place, an ingest at full speed took 1.07 times as long (docs/decisions/010-ingest.md).
+//! A buffer that all readers have passed is taken back soon, and the one used last is filled next: it is still in the cache.
+//! When a thousand buffers went round instead, an ingest at full speed took 1.1 times as long (docs/decisions/010-ingest.md).
 //!
 //! Sequence `n` lives in slot `n % slots`. The writer alone moves the window `tail..head`; a reader that finds another
 //! sequence in its slot has been lapped. Slot locks order everything: both counters are hints that let a reader
@@ -39,6 +39,8 @@ pub(super) struct Window<T> {
     tail: u64,
     /// All readers had passed the sequences below when it was last looked.
     passed: u64,
+    /// The sequence that was the next one then.
+    looked: u64,
     /// Buffers to fill; the one used last is at the end.
     spare: Vec<Arc<T>>,
     /// What each slot is charged with.
@@ -85,7 +87,7 @@ impl<T: Content> Slots<T> {
         while window.has_to_retire(charge) {
             self.retire(window);
         }
-        if window.spare.is_empty() {
+        if window.is_worth_a_look() {
             self.take_back(window, slowest());
         }
         let sequence = window.head;
@@ -137,6 +139,7 @@ impl<T: Content> Slots<T> {
             }
         }
         window.passed = window.passed.max(slowest);
+        window.looked = window.head;
     }
 
     /// Takes the oldest batch out of the window.
@@ -168,7 +171,13 @@ impl<T: Content> Slots<T> {
 impl<T> Window<T> {
     pub(super) fn new(slots: usize, bytes: usize) -> Self {
         let spare = Vec::with_capacity(spare_max(slots));
-        Self { head: 0, tail: 0, passed: 0, spare, charges: vec![0; slots].into(), held: 0, bytes }
+        Self { head: 0, tail: 0, passed: 0, looked: 0, spare, charges: vec![0; slots].into(), held: 0, bytes }
+    }
+
+    /// Whether it is time to see what readers have passed. Not with each batch: their cursors are on the move, and with a busy
+    /// reader on another core fetching them doubled the time of a batch (docs/decisions/006-ring.md).
+    fn is_worth_a_look(&self) -> bool {
+        self.head - self.looked >= (self.charges.len() as u64 / 512).clamp(1, 16)
     }
 
     /// Swaps `content` into a spare buffer. One that a reader still works on is left to it.
