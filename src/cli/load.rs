@@ -129,7 +129,7 @@ fn measure(
     let child = match arguments.url {
         Some(_) => None,
         None => {
-            progress.set_message("starting a server for this run");
+            progress.set_message("starting a server for this run, waiting for its first history");
             Some(Child::start(settings, stop)?)
         }
     };

@@ -36,6 +36,10 @@ const LOOKS_MAX: u32 = 1200;
 /// After so many looks without more history none will come soon, and the memory that it took has been given back.
 const QUIET_LOOKS: u32 = 40;
 
+/// Looks at history that goes on coming, 20 s, before clients come all the same. How soon it pauses depends on where in its
+/// minute the exchange's limit of requests stands.
+const HISTORY_LOOKS_MAX: u32 = 400;
+
 /// Last lines of it that are shown if it does not come up.
 const LINES_SHOWN: usize = 10;
 
@@ -95,25 +99,37 @@ impl Child {
         self.process.id()
     }
 
-    /// Books are joined, and the first history is there, before clients come: what is measured is the steady state. All of
-    /// the history takes minutes, because venues limit how much may be asked for in one; what comes with each is little.
+    /// Books are joined, and history pauses, before clients come: what is measured is the steady state. All of the history
+    /// takes minutes, because venues limit how much may be asked for in one.
     fn wait_until_ready(&self, stop: &AtomicBool) -> Result<(), Failure> {
-        let mut quiet = 0;
-        let mut pending = None;
+        let mut history = History::default();
         for _ in 0..LOOKS_MAX {
             go_on(stop)?;
-            if load::is_ready(&self.ops) {
-                let now = load::history_pending(&self.ops);
-                quiet = if now == pending { quiet + 1 } else { 0 };
-                pending = now;
-                if quiet == QUIET_LOOKS {
-                    return Ok(());
-                }
+            if load::is_ready(&self.ops) && history.is_over(load::history_pending(&self.ops)) {
+                return Ok(());
             }
             thread::sleep(LOOK_EVERY);
         }
         let said = format!("the server for this run is not ready after a minute; http://{}/readyz says why", self.ops);
         Err(Failure::new(Failure::RUNTIME, said))
+    }
+}
+
+/// What was seen of a ready server's history.
+#[derive(Debug, Default)]
+struct History {
+    looks: u32,
+    quiet: u32,
+    pending: Option<u64>,
+}
+
+impl History {
+    /// Takes a look at how many answers are still missing; returns whether there is no more reason to wait for them.
+    fn is_over(&mut self, pending: Option<u64>) -> bool {
+        self.looks += 1;
+        self.quiet = if pending == self.pending { self.quiet + 1 } else { 0 };
+        self.pending = pending;
+        self.quiet == QUIET_LOOKS || self.looks == HISTORY_LOOKS_MAX
     }
 }
 
@@ -140,4 +156,22 @@ fn read(stderr: process::ChildStderr, is_shown: bool) -> mpsc::Receiver<String> 
         }
     });
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks until it is over; a busy machine was seen to fetch history for longer than all looks take.
+    fn looks(pending: impl Fn(u32) -> Option<u64>) -> u32 {
+        let mut history = History::default();
+        (1..=LOOKS_MAX).find(|look| history.is_over(pending(*look))).expect("a ready server is measured some time")
+    }
+
+    #[test]
+    fn history_is_waited_for_until_it_pauses_and_not_for_ever() {
+        assert_eq!(looks(|_| None), QUIET_LOOKS, "a server that does not say");
+        assert_eq!(looks(|look| Some(u64::from(look.min(100)))), 100 + QUIET_LOOKS, "it paused");
+        assert_eq!(looks(|look| Some(u64::from(look))), HISTORY_LOOKS_MAX, "it never paused");
+    }
 }
