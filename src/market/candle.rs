@@ -9,7 +9,7 @@ pub struct Kline {
     pub series: Series,
     /// First instant of the candle.
     pub open_time: Nanos,
-    /// First trade inside, -1 if none (or not known: REST rows have no ids).
+    /// First trade inside, -1 if none (or not known yet: REST rows have no ids).
     pub first_id: i64,
     /// Last trade inside, -1 if none (or not known).
     pub last_id: i64,
@@ -65,6 +65,8 @@ impl Kline {
     pub fn add(&mut self, trade: &Trade, decimals: Decimals) {
         if self.trades == 0 {
             (self.first_id, self.open, self.high, self.low) = (trade.id, trade.price, trade.price, trade.price);
+        } else if self.first_id < 0 {
+            self.first_id = trade.id - self.trades;
         }
         let value = decimals.value(trade.price, trade.quantity).0;
         self.last_id = trade.id;
@@ -80,15 +82,18 @@ impl Kline {
         self.trades += 1;
     }
 
-    /// Appends a shorter candle, the next in time.
+    /// Appends a shorter candle, the next in time. Where one of both has no ids, those of the other tell them: ids rise by one.
     pub fn absorb(&mut self, next: &Self) {
         if next.trades == 0 {
             return;
         }
         if self.trades == 0 {
             (self.first_id, self.open, self.high, self.low) = (next.first_id, next.open, next.high, next.low);
+        } else if self.first_id < 0 && next.first_id >= 0 {
+            self.first_id = next.first_id - self.trades;
         }
-        self.last_id = next.last_id;
+        let is_unnumbered = next.last_id < 0 && self.last_id >= 0;
+        self.last_id = if is_unnumbered { self.last_id + next.trades } else { next.last_id };
         self.close = next.close;
         self.high = self.high.max(next.high);
         self.low = self.low.min(next.low);
@@ -197,6 +202,28 @@ mod tests {
         assert_eq!([whole.open, whole.high, whole.low, whole.close].map(|price| price.0), [300, 310, 290, 299]);
         assert_eq!((whole.volume, whole.quote_volume), (Volume(13), Volume(2100 + 310 + 580 + 897)));
         assert_eq!((whole.taker_volume, whole.taker_quote_volume), (Volume(3), Volume(890)));
+    }
+
+    #[test]
+    fn what_has_no_ids_gets_them_from_what_comes_before_or_behind() {
+        let empty = Kline::empty(Series::MINUTE, Nanos(0), Price(1));
+        // Three trades that a REST row tells of, and two that were seen.
+        let row = Kline { trades: 3, ..empty };
+        let seen = Kline { trades: 2, first_id: 10, last_id: 11, ..empty };
+        let sum = |parts: &[Kline]| {
+            let mut sum = empty;
+            parts.iter().for_each(|part| sum.absorb(part));
+            (sum.first_id, sum.last_id, sum.trades)
+        };
+        assert_eq!(sum(&[row, seen]), (7, 11, 5));
+        assert_eq!(sum(&[row, empty, row, seen]), (4, 11, 8));
+        assert_eq!(sum(&[seen, row]), (10, 14, 5));
+        assert_eq!(sum(&[seen, row, row]), (10, 17, 8));
+        assert_eq!(sum(&[row, row]), (-1, -1, 6), "nobody knows");
+        let mut counted = row;
+        let trade = Trade { id: 10, price: Price(1), quantity: Quantity(1), time: Nanos(0), buyer_is_maker: false };
+        counted.add(&trade, Decimals::EIGHT);
+        assert_eq!((counted.first_id, counted.last_id, counted.trades), (7, 10, 4));
     }
 
     #[test]

@@ -47,18 +47,25 @@ impl Candles {
     pub fn next_id_at(&self, boundary: Nanos) -> Option<i64> {
         let minutes_start = self.minutes.start().or(self.open_time())?;
         let mut at = boundary;
-        let first = |kline: &Kline| if kline.trades > 0 { Some(kline.first_id) } else { None };
+        // Trades of candles that have no ids: the ids behind them tell theirs.
+        let mut unnumbered = 0;
+        let mut first = |kline: &Kline| {
+            if kline.trades > 0 && kline.first_id < 0 {
+                unnumbered += kline.trades;
+            }
+            (kline.first_id >= 0).then_some(kline.first_id - unnumbered)
+        };
         // Hours lead to where minutes begin.
         while at < minutes_start {
             let hour = self.hours.get(at)?;
             if let Some(id) = first(hour) {
-                return Some(id).filter(|&id| id >= 0);
+                return Some(id);
             }
             at = hour.end();
         }
         for kline in self.minutes.since(at) {
             if let Some(id) = first(kline?) {
-                return Some(id).filter(|&id| id >= 0);
+                return Some(id);
             }
         }
         let open = self.ended.iter().map(|ended| &ended.minute).chain(&self.open);
@@ -67,10 +74,10 @@ impl Candles {
                 return None;
             }
             if let Some(id) = first(&minute.kline) {
-                return Some(id).filter(|&id| id >= 0);
+                return Some(id);
             }
         }
-        self.tape.last_id.map(|last| last.max(self.counted_to) + 1)
+        self.tape.last_id.map(|last| last.max(self.counted_to) + 1 - unnumbered)
     }
 
     /// Takes trades from before the first live one, in the order of ids: they may hold the beginning of the minute.

@@ -11,6 +11,8 @@ use tickcast::{
 struct Venue {
     trades: Vec<AggTrade>,
     asked: Vec<Request>,
+    /// Its newest trades cannot be had.
+    hides_trades: bool,
 }
 
 impl Venue {
@@ -37,7 +39,7 @@ impl Venue {
             trade.time = Nanos(trade.time.0 / MILLISECOND * MILLISECOND);
             (trade.id, trade.first_id, trade.last_id) = (id, id, id);
         }
-        Self { trades, asked: Vec::new() }
+        Self { trades, asked: Vec::new(), hides_trades: false }
     }
 
     fn known(&self, now: Nanos) -> Oracle {
@@ -84,7 +86,7 @@ impl Venue {
                         body: body(format!("[{}]", rows.join(","))),
                     });
                 }
-                Request::RecentTrades { instrument } => {
+                Request::RecentTrades { instrument } if !self.hides_trades => {
                     let past: Vec<_> = self.trades.iter().filter(|trade| trade.time <= received).collect();
                     let rows: Vec<_> =
                         past[past.len().saturating_sub(500)..].iter().map(|trade| trade_row(trade)).collect();
@@ -220,7 +222,27 @@ fn history_is_fetched_and_every_candle_in_the_making_is_what_it_would_have_been(
             assert!((after.0 - before.0 - 2 * SECOND).abs() <= 50 * MILLISECOND, "{before:?} {after:?}");
         }
     }
-    // Statistics of the day, with ids from forty days of counting.
+    let count = check_day_tickers(&bench, &venue);
+    assert!(count > 5, "{count} tickers");
+    let gauge = |name: &str| bench.counted.render().lines().find(|line| line.starts_with(name)).map(str::to_owned);
+    println!("{:?}", gauge("tickcast_engine_history_wanted"));
+    assert!(gauge("tickcast_engine_history_pending").is_some_and(|line| line.ends_with(" 0")));
+    let asked = venue.asked.iter().filter(|request| matches!(request, Request::Klines { .. })).count();
+    assert!((22..80).contains(&asked), "{asked} requests");
+}
+
+#[test]
+fn ids_that_are_not_known_when_history_is_fetched_are_counted_back_later() {
+    let mut bench = Bench::new();
+    let mut venue = Venue::new(6, bench.now);
+    venue.hides_trades = true;
+    venue.run(&mut bench, 150);
+    let count = check_day_tickers(&bench, &venue);
+    assert!(count > 5, "{count} tickers");
+}
+
+/// Statistics of the day have ids from forty days of counting. Returns how many there were.
+fn check_day_tickers(bench: &Bench, venue: &Venue) -> usize {
     let tickers = bench.updates.iter().filter_map(|(update, wide)| match wide {
         Wide::Ticker(ticker) => Some((update.time, *ticker)),
         _ => None,
@@ -235,12 +257,7 @@ fn history_is_fetched_and_every_candle_in_the_making_is_what_it_would_have_been(
         assert_eq!(ticker.open_time.0, ticker.close_time.0 - 86_400 * SECOND);
         count += 1;
     }
-    assert!(count > 5, "{count} tickers");
-    let gauge = |name: &str| bench.counted.render().lines().find(|line| line.starts_with(name)).map(str::to_owned);
-    println!("{:?}", gauge("tickcast_engine_history_wanted"));
-    assert!(gauge("tickcast_engine_history_pending").is_some_and(|line| line.ends_with(" 0")));
-    let asked = venue.asked.iter().filter(|request| matches!(request, Request::Klines { .. })).count();
-    assert!((22..80).contains(&asked), "{asked} requests");
+    count
 }
 
 #[test]
