@@ -12,6 +12,7 @@ mod window;
 
 use crate::market::{AggTrade, DAY, Decimals, Kline, MINUTE, Nanos, Price, Series};
 
+use super::moment::{Due, Moment, RECEIVE_GRACE_NS};
 use history::History;
 pub(in crate::derive) use minute::count;
 use minute::{Minute, Tape};
@@ -69,22 +70,15 @@ impl Told {
     }
 }
 
-/// By what it is decided whether a candle has ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// Receive time.
-    pub now: Nanos,
-    /// The highest event time that the venue sent so far, of any instrument.
-    pub venue: Nanos,
-    /// Trades are held back behind a hole that is being refilled.
-    pub held: bool,
-}
-
-impl Moment {
-    /// Whether a candle that ends at `end` gets no more trades.
-    pub fn is_past(&self, end: Nanos) -> bool {
-        self.venue.0 >= end.0 + VENUE_GRACE_NS || self.now.0 >= end.0 + RECEIVE_GRACE_NS
-    }
+/// What candles in the making are made of: as long as it is the same, so are they.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edition {
+    /// The minute in the making, and one that has ended; whether each is whole.
+    open: Option<(Kline, bool)>,
+    ended: Option<(Kline, bool)>,
+    carry: Option<Price>,
+    trusting: bool,
+    revision: u64,
 }
 
 impl Default for Candles {
@@ -230,6 +224,29 @@ impl Candles {
             }
         }
         ask
+    }
+
+    /// When [`Candles::due`] has something to do next, if nothing comes in between.
+    pub fn next_due(&self) -> Due {
+        let open = self.open.as_ref().map_or(Due::by_venue(Nanos(1)), |minute| Due::past(minute.kline.end()));
+        let open = if self.connected.is_some() { open } else { Due::NEVER };
+        let ended = self.ended.as_ref().map_or(Due::NEVER, |ended| {
+            let is_told = ended.minute.is_whole() || self.trusting;
+            Due::at(Nanos(ended.since.0 + if ended.asked && !is_told { ANSWER_NS } else { PATIENCE_NS }))
+        });
+        open.or(ended)
+    }
+
+    /// Everything that candles in the making are made of.
+    pub fn edition(&self) -> Edition {
+        let seen = |minute: &Minute| (minute.kline, minute.is_whole());
+        Edition {
+            open: self.open.as_ref().map(seen),
+            ended: self.ended.as_ref().map(|ended| seen(&ended.minute)),
+            carry: self.carry,
+            trusting: self.trusting,
+            revision: self.revision,
+        }
     }
 
     /// The candle of `series` in the making, if all of it is known and it has not ended at `now`.
@@ -428,12 +445,6 @@ const MINUTES_KEPT: usize = (DAY.0 / MINUTE.0) as usize + 5;
 
 /// The longest month in either zone.
 const HOURS_KEPT: usize = 32 * 24;
-
-/// Trades of a minute come no later behind the venue's clock.
-const VENUE_GRACE_NS: i64 = 100_000_000;
-
-/// A venue that is silent: no trade is so long on its way.
-const RECEIVE_GRACE_NS: i64 = 2_000_000_000;
 
 /// Trades behind a hole are waited for so long.
 const HELD_GRACE_NS: i64 = 5_000_000_000;

@@ -1,6 +1,9 @@
 //! Candles of a second from trades, each told once, just after it has ended.
 
-use super::candles::{Moment, count};
+use super::{
+    candles::count,
+    moment::{Due, Moment},
+};
 use crate::market::{AggTrade, Decimals, Kline, Nanos, Price, Series};
 
 /// The candles of a second of one instrument.
@@ -10,31 +13,38 @@ pub struct Seconds {
     whole: bool,
     last_id: Option<i64>,
     carry: Option<Price>,
-    /// The line is down, or was: what comes next may not continue what came last.
-    doubtful: bool,
+    doubt: Doubt,
     lacking: Option<Nanos>,
     /// The end of the last second that was told.
     told_to: Nanos,
     late: u64,
-    /// The venue's clock as it was when the line came back. As long as it stands there, the venue has not said since when.
-    came_back: Nanos,
+}
+
+/// Whether what comes next may not continue what came last. The next trade tells; until then nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Doubt {
+    /// Nobody has interrupted anything.
+    #[default]
+    None,
+    /// The line is down.
+    Down,
+    /// It is up again since the venue's clock stood there: as long as it does, the venue has not said when it goes on.
+    Back(Nanos),
+    /// The venue's first word since then was of this time.
+    Speaks(Nanos),
 }
 
 impl Seconds {
     /// No line is up any more: nothing is told until one is.
     pub fn disconnected(&mut self) {
-        self.doubtful = true;
+        self.doubt = Doubt::Down;
     }
 
-    /// A line is up again, at that moment of the venue's clock: the first whole second behind the next thing the venue says
-    /// is the next one to be told.
+    /// A line is up again, at that moment of the venue's clock. If the next trade continues the last one, nothing was missed,
+    /// and the seconds in between are told behind time; else, or if none comes for a while, they lack.
     pub fn connected(&mut self, venue: Nanos) {
-        if !std::mem::take(&mut self.doubtful) {
-            return;
-        }
-        self.came_back = venue;
-        if let Some(kline) = self.open.take() {
-            self.lacking.get_or_insert(kline.open_time);
+        if self.doubt != Doubt::None {
+            self.doubt = Doubt::Back(venue);
         }
     }
 
@@ -43,8 +53,11 @@ impl Seconds {
     pub fn trade(&mut self, trade: &AggTrade, decimals: Decimals, closed: &mut Vec<Kline>) {
         let continues = self.last_id.is_none_or(|last| trade.first_id == last + 1);
         self.last_id = Some(trade.last_id);
-        self.whole &= continues;
+        self.doubt = Doubt::None;
         let open = Series::SECOND.open_time(trade.time);
+        if !continues {
+            self.miss_to(open);
+        }
         if open < self.open.map_or(self.told_to, |kline| kline.open_time) {
             self.late += 1;
             self.lacking = Some(self.lacking.map_or(open, |lacking| lacking.min(open)));
@@ -58,13 +71,22 @@ impl Seconds {
 
     /// Closes what has ended by the clock.
     pub fn due(&mut self, moment: &Moment, closed: &mut Vec<Kline>) {
+        match self.doubt {
+            Doubt::None => {}
+            Doubt::Back(venue) if moment.venue > venue => self.doubt = Doubt::Speaks(moment.venue),
+            Doubt::Speaks(since) if !moment.held && moment.venue.0 >= since.0 + DOUBT_NS => {
+                self.doubt = Doubt::None;
+                self.miss_to(Series::SECOND.open_time(moment.venue));
+            }
+            Doubt::Down | Doubt::Back(_) | Doubt::Speaks(_) => {}
+        }
         let Some(kline) = &self.open else {
-            if moment.venue > self.came_back {
+            if self.doubt == Doubt::None && moment.venue > Nanos(0) {
                 self.close_to(Series::SECOND.open_time(moment.venue), closed);
             }
             return;
         };
-        if moment.held || self.doubtful || !moment.is_past(kline.end()) {
+        if moment.held || self.doubt != Doubt::None || !moment.is_past(kline.end()) {
             return;
         }
         let mut end = kline.end();
@@ -72,6 +94,16 @@ impl Seconds {
             end = Series::SECOND.next_open(end);
         }
         self.close_to(end, closed);
+    }
+
+    /// When [`Seconds::due`] has something to do next, if nothing comes in between.
+    pub fn next_due(&self) -> Due {
+        match self.doubt {
+            Doubt::None => self.open.map_or(Due::by_venue(Nanos(1)), |kline| Due::past(kline.end())),
+            Doubt::Down => Due::NEVER,
+            Doubt::Back(venue) => Due::by_venue(Nanos(venue.0 + 1)),
+            Doubt::Speaks(since) => Due::by_venue(Nanos(since.0 + DOUBT_NS)),
+        }
     }
 
     /// The venue told a second itself: those between the last one and this were lost on the way.
@@ -105,6 +137,15 @@ impl Seconds {
     /// When the second in the making opens.
     pub fn open_time(&self) -> Option<Nanos> {
         self.open.map(|kline| kline.open_time)
+    }
+
+    /// Trades were lost: nobody knows what the seconds before `open` held, nor all of what that one does.
+    fn miss_to(&mut self, open: Nanos) {
+        self.whole = false;
+        if let Some(kline) = self.open.take_if(|kline| kline.open_time < open) {
+            self.lacking.get_or_insert(kline.open_time);
+            self.open = Some(Kline::empty(Series::SECOND, open, Price(0)));
+        }
     }
 
     /// Closes all before the second that opens at `open`, which is opened; after a long time only that.
@@ -144,6 +185,9 @@ impl Seconds {
 
 /// Empty seconds in a row are told one by one up to so many; beyond that the line was down or the program asleep.
 const BEHIND_MAX_NS: i64 = 10_000_000_000;
+
+/// After an interruption the next trade is waited for so long by the venue's clock, then the instrument is a quiet one.
+const DOUBT_NS: i64 = 5_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -204,9 +248,45 @@ mod tests {
             seconds.due(&moment(now, 7), &mut closed);
         }
         assert_eq!(closed, []);
-        seconds.due(&moment(30, 30), &mut closed);
-        seconds.due(&moment(33, 33), &mut closed);
-        assert_eq!(closed.iter().map(|kline| kline.open_time).collect::<Vec<_>>(), [second(31)]);
+        // It speaks, but nothing is traded: after a while what was in between is given up.
+        for now in 30..35 {
+            seconds.due(&moment(now, now), &mut closed);
+        }
+        assert_eq!((&closed[..], seconds.take_lacking()), (&[][..], None));
+        seconds.due(&moment(35, 35), &mut closed);
+        seconds.due(&moment(38, 38), &mut closed);
+        assert_eq!(closed.iter().map(|kline| kline.open_time).collect::<Vec<_>>(), [second(36)]);
         assert_eq!(seconds.take_lacking(), Some(second(10)));
+    }
+
+    #[test]
+    fn an_interruption_that_cost_no_trade_costs_no_second() {
+        let (mut seconds, mut closed) = (Seconds::default(), Vec::new());
+        seconds.trade(&trade(1, 5), Decimals::EIGHT, &mut closed);
+        seconds.trade(&trade(2, 6), Decimals::EIGHT, &mut closed);
+        seconds.disconnected();
+        seconds.due(&Moment { now: second(9), venue: second(6), held: false }, &mut closed);
+        seconds.connected(second(6));
+        seconds.due(&Moment { now: second(10), venue: second(10), held: true }, &mut closed);
+        assert_eq!(closed, []);
+        // What was lost with the line is fetched, and comes in order before what is live.
+        seconds.trade(&trade(3, 6), Decimals::EIGHT, &mut closed);
+        seconds.trade(&trade(4, 8), Decimals::EIGHT, &mut closed);
+        seconds.trade(&trade(5, 10), Decimals::EIGHT, &mut closed);
+        let told: Vec<_> = closed.iter().map(|kline| (kline.open_time, kline.trades)).collect();
+        assert_eq!(told, [(second(6), 2), (second(7), 0), (second(8), 1), (second(9), 0)]);
+        assert_eq!((seconds.take_lacking(), seconds.take_late()), (Some(second(5)), 0));
+    }
+
+    #[test]
+    fn seconds_in_which_trades_may_have_been_lost_are_not_told() {
+        let (mut seconds, mut closed) = (Seconds::default(), Vec::new());
+        seconds.trade(&trade(1, 5), Decimals::EIGHT, &mut closed);
+        seconds.trade(&trade(2, 6), Decimals::EIGHT, &mut closed);
+        seconds.trade(&trade(7, 9), Decimals::EIGHT, &mut closed);
+        seconds.trade(&trade(8, 11), Decimals::EIGHT, &mut closed);
+        let told: Vec<_> = closed.iter().map(|kline| kline.open_time).collect();
+        assert_eq!(told, [second(10)], "nobody knows what the lost ones were part of");
+        assert_eq!(seconds.take_lacking(), Some(second(5)));
     }
 }

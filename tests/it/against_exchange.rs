@@ -230,7 +230,7 @@ async fn what_is_derived_is_what_the_exchange_itself_says() {
         for (symbol, heard) in SYMBOLS.iter().zip(&listeners) {
             let (mut missing, mut minutes) = (0, 0);
             for series in Series::ALL {
-                // While a line is down nobody tells seconds; afterwards they are fetched for REST only.
+                // Seconds of an interruption that lasted, or cost trades, are fetched for REST only.
                 let lossy = is_faulty && series == Series::SECOND;
                 let (heard, not, late) = check_closed(&pair, heard, symbol, series, (from, to), lossy).await;
                 assert!(heard > 0 || series != Series::SECOND, "{symbol}: seconds are heard");
