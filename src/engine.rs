@@ -151,7 +151,7 @@ impl Engine {
         for (count, metrics) in waiting.iter().zip(&shared.metrics) {
             metrics.books[0].set(*count as f64);
         }
-        let pulse = Pulse::new();
+        let pulse = Pulse::new(&desks);
         Self {
             shared,
             decoders,
@@ -188,6 +188,9 @@ impl Engine {
     }
 
     fn take(&mut self, message: Inbound, now: Nanos) {
+        if let Some(instrument) = message.instrument() {
+            self.pulse.touch(instrument);
+        }
         match message {
             Inbound::Opened { venue, connection, leg, instruments, received } => {
                 self.shared.legs.push((connection, leg));
@@ -197,6 +200,7 @@ impl Engine {
                     .into_iter()
                     .partition(|instrument| self.desks[instrument.index()].is_wanted(&self.shared));
                 for instrument in wanted.into_iter().chain(others) {
+                    self.pulse.touch(instrument);
                     self.desks[instrument.index()].opened(connection, received, &mut self.shared);
                 }
                 tracing::debug!(venue = venue.0, connection = connection.0, "connection open");
@@ -208,6 +212,7 @@ impl Engine {
                 for desk in &mut self.desks {
                     desk.closed(connection, received, &mut self.shared);
                 }
+                self.pulse.touch_all();
             }
             Inbound::Snapshot { instrument, levels, body } => self.snapshot(instrument, levels, &body),
             Inbound::Trades { instrument, body } => {
@@ -288,6 +293,7 @@ impl Engine {
             for event in &self.events.list {
                 event_time = event.time.or(event_time);
                 self.shared.hear_clock(venue, event.time, frame.received);
+                self.pulse.touch(event.instrument);
                 let desk = &mut self.desks[event.instrument.index()];
                 desk.event(event, &self.events.levels, connection, frame.received, &mut self.shared);
             }
@@ -339,7 +345,11 @@ impl Engine {
 
     fn tick(&mut self, now: Nanos) {
         while let Some((instrument, cadence)) = self.shared.schedule.take(now) {
-            self.desks[instrument.index()].tick(cadence, now, &mut self.shared);
+            let desk = &mut self.desks[instrument.index()];
+            desk.tick(cadence, now, &mut self.shared);
+            if desk.books.is_held_crossed() {
+                self.pulse.touch(instrument);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use super::{Shared, desk::Desk};
 use crate::{
-    derive::{longer, number},
+    derive::{Due, longer, number},
     intake::{Request, Wanted},
     market::{DAY, Decimals, Event, EventKind, Interval, Kline, MINUTE, Nanos, Series, Zone},
 };
@@ -100,6 +100,19 @@ impl Backfill {
             kept_decimals: None,
             oldest: None,
             oldest_day: None,
+        }
+    }
+
+    /// When [`Desk::backfill_due`] has something to do.
+    pub(super) fn next_due(&self) -> Due {
+        if !self.offers.klines {
+            return Due::NEVER;
+        }
+        match (&self.plan, self.flight) {
+            (Plan::Until(_), _) => Due::NOW,
+            (_, Some(flight)) => Due::at(Nanos(flight.asked.0 + ANSWER_MAX_NS)),
+            (_, None) if self.jobs.is_empty() => Due::NEVER,
+            (_, None) => Due::at(self.not_before),
         }
     }
 
@@ -195,7 +208,7 @@ impl Desk {
             }
         }
         if let Some(flight) = self.backfill.flight
-            && now.0 - flight.asked.0 > ANSWER_MAX_NS
+            && now.0 - flight.asked.0 >= ANSWER_MAX_NS
         {
             self.backfill.flight = None;
             self.backfill.jobs.push_front(flight.job);

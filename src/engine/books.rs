@@ -84,6 +84,16 @@ impl Books {
         self.told == BookState::Live
     }
 
+    /// Whether ticks are held back because the book is crossed.
+    pub(super) fn is_held_crossed(&self) -> bool {
+        self.crossed_since.is_some()
+    }
+
+    /// When a snapshot is to be asked for, unless the book has healed until then.
+    pub(super) fn ask_at(&self) -> Option<Nanos> {
+        self.ask_at
+    }
+
     /// Whether subscribers wait for a first book that the venue has not refused.
     pub(super) fn is_waiting(&self) -> bool {
         self.told == BookState::Waiting

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     book::Runs,
     config,
-    derive::{BestGate, Demand, DepthCadence, Tick, TradeGate},
+    derive::{BestGate, Demand, DepthCadence, Due, Tick, TradeGate},
     intake::ConnectionId,
     market::{AggTrade, Best, Event, EventKind, Instrument, InstrumentId, Level, Nanos, Trade, VenueId},
     topic::{BookState, Cadence, Channel, Payload, TopicId, Update},
@@ -179,14 +179,34 @@ impl Desk {
         self.schedule(shared);
     }
 
+    /// Does what is due by itself, and says when something will be again. What happens to the desk in between may bring
+    /// that forward, so it is looked at after it, too.
+    pub(super) fn look(&mut self, now: Nanos, shared: &mut Shared) -> Due {
+        self.give_up(now, shared);
+        self.ask_if_due(now, shared);
+        self.look_at_interest(shared);
+        self.derive_due(now, shared);
+        // A tick that found the book crossed comes again with each look.
+        if self.books.is_held_crossed() {
+            return Due::NOW;
+        }
+        let deadlines = [self.trades.deadline(), self.aggregates.deadline(), self.books.ask_at()];
+        let deadlines = deadlines.into_iter().flatten().map(Due::at);
+        deadlines.fold(self.derived_next_due().or(self.backfill.next_due()), Due::or)
+    }
+
     /// Someone new below the ring: a cadence wakes, a partial book goes out although nothing may have changed.
-    pub(super) fn look_at_interest(&mut self, shared: &mut Shared) {
+    fn look_at_interest(&mut self, shared: &mut Shared) {
         for cadence in Cadence::ALL {
             self.notice_demand(cadence, shared);
         }
         self.schedule(shared);
-        if shared.interest.take_snapshot(self.id) && self.books.is_live() {
+        let asked = shared.interest.take_asked(self.id);
+        if asked.book && self.books.is_live() {
             self.publish_snapshot(false, shared);
+        }
+        if asked.values {
+            self.say_again(shared);
         }
     }
 
@@ -233,14 +253,18 @@ impl Desk {
     pub(super) fn is_wanted(&self, shared: &Shared) -> bool {
         let mut channels = Channel::ALL.into_iter();
         channels.any(|channel| {
-            matches!(channel, Channel::Depth(_) | Channel::PartialDepth(..))
-                && shared.interest.any(TopicId::new(self.id, channel))
+            matches!(channel, Channel::Depth(_) | Channel::PartialDepth(..)) && self.is_heard(channel, shared)
         })
+    }
+
+    /// Whether anyone subscribes to a channel of this instrument.
+    fn is_heard(&self, channel: Channel, shared: &Shared) -> bool {
+        shared.interest.any(TopicId::new(self.id, channel))
     }
 
     /// Tells a cadence what is wanted of it; whoever is the first to want partial books gets one with the next tick, once.
     fn notice_demand(&mut self, cadence: Cadence, shared: &Shared) {
-        let any = |channel| shared.interest.any(TopicId::new(self.id, channel));
+        let any = |channel| self.is_heard(channel, shared);
         let demand = match cadence {
             Cadence::Swift => Demand { diffs: any(Channel::Depth(cadence)), partial: false },
             Cadence::Brisk => Demand { diffs: false, partial: any(Channel::PartialDepth(20, cadence)) },

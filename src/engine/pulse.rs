@@ -2,8 +2,9 @@
 
 use super::{Desk, Shared};
 use crate::{
+    derive::Due,
     intake::Request,
-    market::{Nanos, VenueId},
+    market::{InstrumentId, Nanos, VenueId},
 };
 
 /// The engine's slow clock, driven by the time of the passes.
@@ -12,11 +13,33 @@ pub(super) struct Pulse {
     next_look: Nanos,
     next_watch: Nanos,
     next_report: Nanos,
+    /// When which desk is looked at, by instrument: a table of its own, as most of two thousand desks are cold and have
+    /// nothing to do (docs/decisions/014-symbols-at-rest.md).
+    looks: Vec<Look>,
+}
+
+/// When a desk has something to do of its own accord.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    due: Due,
+    venue: VenueId,
 }
 
 impl Pulse {
-    pub(super) fn new() -> Self {
-        Self { next_look: Nanos::default(), next_watch: Nanos::default(), next_report: Nanos::default() }
+    pub(super) fn new(desks: &[Desk]) -> Self {
+        let looks = desks.iter().map(|desk| Look { due: Due::NOW, venue: desk.venue }).collect();
+        let never = Nanos::default();
+        Self { next_look: never, next_watch: never, next_report: never, looks }
+    }
+
+    /// Something happened to a desk: it is looked at with the next beat.
+    pub(super) fn touch(&mut self, instrument: InstrumentId) {
+        self.looks[instrument.index()].due = Due::NOW;
+    }
+
+    /// Something happened to all desks.
+    pub(super) fn touch_all(&mut self) {
+        self.looks.iter_mut().for_each(|look| look.due = Due::NOW);
     }
 
     pub(super) fn next_due(&self) -> Nanos {
@@ -29,11 +52,11 @@ impl Pulse {
             return false;
         }
         self.next_look = Nanos(now.0 + LOOK_NS);
-        for desk in &mut *desks {
-            desk.give_up(now, shared);
-            desk.ask_if_due(now, shared);
-            desk.look_at_interest(shared);
-            desk.derive_due(now, shared);
+        for (index, look) in self.looks.iter_mut().enumerate() {
+            let is_news = shared.interest.take_news(InstrumentId(index as u32));
+            if is_news || look.due.has_come(now, shared.clocks[look.venue.0 as usize]) {
+                look.due = desks[index].look(now, shared);
+            }
         }
         if now < self.next_watch {
             return true;

@@ -129,6 +129,23 @@ pub enum Inbound {
     },
 }
 
+impl Inbound {
+    /// The instrument that all of it is about, if it is about one.
+    pub fn instrument(&self) -> Option<InstrumentId> {
+        match *self {
+            Self::Opened { .. } | Self::Frames { .. } | Self::Closed { .. } => None,
+            Self::Snapshot { instrument, .. }
+            | Self::Refused { instrument, .. }
+            | Self::Trades { instrument, .. }
+            | Self::RecentTrades { instrument, .. }
+            | Self::AggTrades { instrument, .. }
+            | Self::Klines { instrument, .. }
+            | Self::Resync { instrument, .. }
+            | Self::Kept { instrument, .. } => Some(instrument),
+        }
+    }
+}
+
 /// What can be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {

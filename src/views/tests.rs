@@ -274,8 +274,8 @@ fn who_asks_catches_up_first_and_the_thread_asks_for_books_when_lapped() {
         publisher.publish(&mut batch);
     }
     drop(held);
-    wait_until("asking for the books", || interest.take_snapshot(BTC));
-    wait_until("asking for the other book", || interest.take_snapshot(ETH));
+    wait_until("asking for the books", || interest.take_asked(BTC).book);
+    wait_until("asking for the other book", || interest.take_asked(ETH).book);
     snapshot(&mut batch, 500, [&[level(1, 500)], &[]], false);
     publisher.publish(&mut batch);
     wait_until("the book again", || {

@@ -3,13 +3,15 @@
 
 use super::{Desk, trades::as_aggregate};
 use crate::{
-    derive::{Around, Average, Candles, Moment, Seconds, Statistics, is_other_day, is_other_rolling, longer},
+    derive::{
+        Around, Average, Candles, Due, Edition, Moment, Seconds, Statistics, is_other_day, is_other_rolling, longer,
+    },
     engine::Shared,
     market::{
         AggTrade, AveragePrice, Kline, MiniTicker, Nanos, Quantity, ReferencePrice, RollingTicker, Series, Ticker,
         Trade,
     },
-    topic::{Payload, Window},
+    topic::{Channel, Payload, Window},
 };
 
 /// Derived values of one instrument.
@@ -29,6 +31,9 @@ pub(in crate::engine) struct Derived {
     next_second: Nanos,
     next_candles: Nanos,
     pub(in crate::engine) published: Published,
+    /// What the candles in the making were made of when they were told last.
+    told_candles: Option<Edition>,
+    told_average: Option<AveragePrice>,
 }
 
 /// Event times of what the venue sent last: a second copy of the feed brings it again.
@@ -79,6 +84,8 @@ impl Derived {
             next_second: Nanos(0),
             next_candles: Nanos(0),
             published: Published::default(),
+            told_candles: None,
+            told_average: None,
         }
     }
 
@@ -293,6 +300,30 @@ impl Desk {
         self.push(payload, time, made, shared);
     }
 
+    /// Publishes the newest values once more: a reader has missed what only comes again when it changes.
+    pub(super) fn say_again(&mut self, shared: &mut Shared) {
+        let Published { mini_ticker, ticker, rolling } = self.derived.published;
+        if let Some(Stamped { value, time, .. }) = mini_ticker {
+            let payload = Payload::MiniTicker(shared.batch.mini_tickers.len() as u32);
+            shared.batch.mini_tickers.push(value);
+            self.push(payload, time, time, shared);
+        }
+        if let Some(Stamped { value, time, .. }) = ticker {
+            let payload = Payload::Ticker(shared.batch.tickers.len() as u32);
+            shared.batch.tickers.push(value);
+            self.push(payload, time, time, shared);
+        }
+        for (window, it) in Window::ALL.into_iter().zip(rolling) {
+            let Some(Stamped { value, time, .. }) = it else { continue };
+            let payload = Payload::Rolling(window, shared.batch.rollings.len() as u32);
+            shared.batch.rollings.push(value);
+            self.push(payload, time, time, shared);
+        }
+        // These come with their next timer.
+        self.derived.told_candles = None;
+        self.derived.told_average = None;
+    }
+
     /// What time brings. Called by the engine's pulse.
     pub(in crate::engine) fn derive_due(&mut self, now: Nanos, shared: &mut Shared) {
         let moment = Moment { now, venue: shared.clocks[self.venue.0 as usize], held: self.holds_trades() };
@@ -325,10 +356,24 @@ impl Desk {
         self.backfill_due(now, shared);
     }
 
-    /// Candles in the making, every two seconds from their opening (binance.md section 5). They open at whole minutes.
+    /// When [`Desk::derive_due`] has something to do next, if nothing comes in between; history apart.
+    pub(super) fn derived_next_due(&self) -> Due {
+        let Derived { candles, seconds, passed, begins, next_second, next_candles, .. } = &self.derived;
+        let seconds = if passed.second.is_none() { seconds.next_due() } else { Due::NEVER };
+        let timers = if begins.is_some() { Due::at(*next_second.min(next_candles)) } else { Due::NEVER };
+        candles.next_due().or(seconds).or(timers)
+    }
+
+    /// Candles in the making, every two seconds from their opening (binance.md section 5). They open at whole minutes. One
+    /// that is what it was is said again only to those who listen: mirrors have it.
     fn push_candles(&mut self, now: Nanos, shared: &mut Shared) {
+        let edition = Some(self.derived.candles.edition());
+        let is_same = std::mem::replace(&mut self.derived.told_candles, edition) == edition;
         let minute = Some(Series::MINUTE).filter(|_| self.derived.passed.minute.is_none());
         for series in minute.into_iter().chain(longer()) {
+            if is_same && !self.is_heard(Channel::Kline(series), shared) {
+                continue;
+            }
             if let Some(kline) = self.derived.candles.current(series, now) {
                 self.push_kline(&kline, now, now, shared);
             }
@@ -377,6 +422,10 @@ impl Desk {
         }
         let decimals = shared.catalogue.instrument(self.id).decimals();
         if let Some(average) = self.derived.average.at(now, decimals) {
+            let is_same = self.derived.told_average.replace(average) == Some(average);
+            if is_same && !self.is_heard(Channel::AveragePrice, shared) {
+                return;
+            }
             self.push(Payload::AveragePrice(average), now, now, shared);
         }
     }

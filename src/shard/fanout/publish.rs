@@ -64,12 +64,16 @@ impl<W: Wire> Fanout<W> {
         }
     }
 
-    /// Updates were lost for good: who cannot do without them has to start over. State streams go on with the next value.
+    /// Updates were lost for good: who cannot do without them has to start over. State streams go on with the newest value,
+    /// which is asked for: of a quiet instrument it may have been among those lost.
     pub fn lapped(&mut self) {
         let cannot =
             |channel| matches!(channel, Channel::Depth(_) | Channel::Trade | Channel::AggTrade | Channel::BlockTrade);
         let topics: Vec<TopicId> = self.table.topics(cannot).collect();
         self.close_followers(&topics, CloseReason::Lapped);
+        for instrument in self.catalogue.instruments() {
+            self.interest.ask_values(instrument.id);
+        }
     }
 
     /// Shows a new subscriber the newest value of a state stream.

@@ -188,6 +188,8 @@ fn a_row_that_was_still_in_the_making_is_asked_for_again() {
 #[test]
 fn history_is_fetched_and_every_candle_in_the_making_is_what_it_would_have_been() {
     let mut bench = Bench::new();
+    // Hours are listened to: they come every two seconds, whatever happens.
+    bench.interest.add(TopicId::new(INSTRUMENT, Channel::Kline(Series::HOUR)));
     let mut venue = Venue::new(5, bench.now);
     venue.run(&mut bench, 150);
     let closed_at = bench.now;
@@ -229,6 +231,37 @@ fn history_is_fetched_and_every_candle_in_the_making_is_what_it_would_have_been(
     assert!(gauge("tickcast_engine_history_pending").is_some_and(|line| line.ends_with(" 0")));
     let asked = venue.asked.iter().filter(|request| matches!(request, Request::Klines { .. })).count();
     assert!((22..80).contains(&asked), "{asked} requests");
+}
+
+#[test]
+fn what_has_not_changed_is_said_again_only_to_who_listens_or_asks() {
+    let mut bench = Bench::new();
+    let mut venue = Venue::new(7, bench.now);
+    venue.run(&mut bench, 150);
+    // From here on nothing is traded. What the last trades changed is still told.
+    venue.trades.retain(|trade| trade.time <= bench.now);
+    let day = Series::new(Interval::Day1, Zone::Utc);
+    let told = |bench: &mut Bench, venue: &mut Venue| {
+        bench.updates.clear();
+        venue.run(bench, 6);
+        let [hours, days] = [Series::HOUR, day].map(|series| klines(bench, series).len());
+        let count = |is: fn(&Payload) -> bool| bench.updates.iter().filter(|(update, _)| is(&update.payload)).count();
+        let averages = count(|payload| matches!(payload, Payload::AveragePrice(_)));
+        (hours, days, averages, count(|payload| matches!(payload, Payload::Ticker(_))))
+    };
+    told(&mut bench, &mut venue);
+    let (hours, days, averages, _) = told(&mut bench, &mut venue);
+    assert_eq!((hours, days), (0, 0));
+    assert!(averages < 6, "the average of five minutes may still slide, but not each second: {averages}");
+    let topics = [Channel::Kline(Series::HOUR), Channel::AveragePrice].map(|channel| TopicId::new(INSTRUMENT, channel));
+    topics.iter().for_each(|&topic| bench.interest.add(topic));
+    let (hours, days, averages, _) = told(&mut bench, &mut venue);
+    assert_eq!((hours, days, averages), (3, 0, 6));
+    topics.iter().for_each(|&topic| bench.interest.remove(topic));
+    bench.interest.ask_values(INSTRUMENT);
+    let (hours, days, averages, tickers) = told(&mut bench, &mut venue);
+    assert_eq!((hours, days), (1, 1));
+    assert!(averages > 0 && tickers > 0, "{averages} {tickers}");
 }
 
 #[test]
