@@ -20,7 +20,7 @@ use std::{mem, sync::Arc, time::Duration};
 use crate::{
     config,
     derive::Told,
-    intake::{ConnectionId, Frame, Inbound, Request},
+    intake::{ConnectionId, Frame, Inbound, Request, Wanted},
     market::{AggTrade, Catalogue, Events, InstrumentId, Kline, Nanos, Series, VenueId},
     metrics,
     normalise::Refusal,
@@ -222,7 +222,12 @@ impl Engine {
                 }
             }
             Inbound::Refused { instrument, what, for_good, received } => {
-                self.desks[instrument.index()].refused(what, for_good, received, &mut self.shared);
+                let desk = &mut self.desks[instrument.index()];
+                desk.refused(what, for_good, received, &mut self.shared);
+                let (venue, has_traded) = (desk.venue, desk.has_traded());
+                if for_good && has_traded && matches!(what, Wanted::Trades | Wanted::AggTrades) {
+                    self.refused_to_all(venue, what, received);
+                }
             }
             Inbound::RecentTrades { instrument, body } => {
                 if self.decoded(instrument, &body, |decoder, bytes, events| decoder.trades(instrument, bytes, events)) {
@@ -259,6 +264,14 @@ impl Engine {
                 self.desks[instrument.index()].kept(decimals, &klines, now, &mut self.shared);
             }
         }
+    }
+
+    /// A venue that has no old trades of an instrument that is traded there has none of any: nobody else need wait, or ask.
+    fn refused_to_all(&mut self, venue: VenueId, what: Wanted, received: Nanos) {
+        for desk in self.desks.iter_mut().filter(|desk| desk.venue == venue) {
+            desk.refused(what, true, received, &mut self.shared);
+        }
+        self.pulse.touch_all();
     }
 
     /// Reads an answer into `self.events`; one that cannot be read is counted.

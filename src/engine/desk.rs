@@ -87,6 +87,11 @@ impl Desk {
         !self.connections.is_empty()
     }
 
+    /// Whether a trade was published.
+    pub(super) fn has_traded(&self) -> bool {
+        self.first_trade.is_some() || self.first_aggregate.is_some()
+    }
+
     /// Whether a diff that one connection lost may come over another one.
     pub(super) fn has_other_connections(&self) -> bool {
         self.connections.len() > 1

@@ -112,10 +112,30 @@ fn what_the_venue_does_not_have_is_not_waited_for() {
     assert_eq!(bench.frame(CONNECTION, trade_frame(20)), [Said::Trade(20)], "nobody is asked any more");
 }
 
+#[test]
+fn a_venue_without_old_trades_of_one_symbol_has_none_of_another() {
+    let mut bench = Bench::new();
+    let refused = |bench: &Bench, instrument| {
+        vec![Inbound::Refused { instrument, what: Wanted::Trades, for_good: true, received: bench.now }]
+    };
+    assert_eq!(bench.frame(CONNECTION, trade_frame(10)), [Said::Trade(10)]);
+    assert!(bench.frame(CONNECTION, trade_frame(13)).is_empty(), "held");
+    let answer = refused(&bench, InstrumentId(1));
+    assert!(bench.pass(answer).is_empty(), "what is not traded there says nothing about the others");
+    assert_eq!(bench.frame(CONNECTION, trade_frame_of("NOSUCH", 50)), [Said::Trade(50)]);
+    let answer = refused(&bench, InstrumentId(1));
+    assert_eq!(bench.pass(answer), [Said::Trade(13)]);
+    assert_eq!(bench.frame(CONNECTION, trade_frame(20)), [Said::Trade(20)], "nobody is asked any more");
+}
+
 fn trade_frame(id: i64) -> String {
-    let time = 1_789_000_000_000 + id;
+    trade_frame_of(SYMBOL, id)
+}
+
+fn trade_frame_of(symbol: &str, id: i64) -> String {
+    let (time, name) = (1_789_000_000_000 + id, symbol.to_lowercase());
     format!(
-        r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":{time},"s":"{SYMBOL}","t":{id},"p":"50000.00000000","q":"1.00000000","T":{time},"m":true,"M":true}}}}"#
+        r#"{{"stream":"{name}@trade","data":{{"e":"trade","E":{time},"s":"{symbol}","t":{id},"p":"50000.00000000","q":"1.00000000","T":{time},"m":true,"M":true}}}}"#
     )
 }
 
