@@ -90,6 +90,9 @@ pub(super) async fn accept(
                 // Refused only on a socket that is dead already, which its reader finds out.
                 let _ = stream.set_nodelay(true);
                 take(stream, peer);
+                // A storm on a core that is shared with shards is let in by turns with their updates: a thread that has a
+                // time slice to itself uses all of it (docs/decisions/015-storms.md).
+                std::thread::yield_now();
                 continue;
             }
             Err(error) => error,

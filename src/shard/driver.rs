@@ -20,8 +20,8 @@ use crate::{
 
 /// Bytes read from one socket at a time; one buffer serves them all.
 const READ_BYTES: usize = 64 << 10;
-/// Connections taken over in one pass.
-const ADMISSIONS_MAX: usize = 256;
+/// Connections taken over in one pass: about a millisecond of work, which updates wait for (docs/decisions/015-storms.md).
+const ADMISSIONS_MAX: usize = 32;
 /// Sockets whose readiness one poll reports.
 const EVENTS_MAX: usize = 1024;
 /// Batches of one ring per pass, so that clients are heard while a shard catches up.
