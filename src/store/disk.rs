@@ -157,6 +157,8 @@ impl Disk {
                 for lot in lots {
                     let shelf = Shelf { symbol: self.symbols[lot.instrument], decimals: lot.decimals };
                     shelf.write(&mut table, lot, &contents.extents, &mut extents)?;
+                    // On one core those who deliver wait for this thread's turn to end: it ends after each instrument.
+                    std::thread::yield_now();
                 }
                 for (&(symbol, kind), extent) in &mut extents {
                     let most = rows_max(kind);

@@ -56,6 +56,9 @@ pub fn follow(store: Arc<Store>, open: impl FnOnce(Waker) -> Vec<Reader<Batch>>)
     let every = Duration::from_millis(store.settings.commit_interval_ms);
     let committing = thread::Builder::new().name("store-disk".to_owned());
     following.committing = Some(committing.spawn(move || {
+        // Nobody waits for history to be written: where cores are scarce those who deliver go first. It is the calling
+        // thread's own on Linux, and can always be had.
+        let _ = rustix::process::nice(NICENESS);
         while !stop.load(Ordering::Acquire) {
             store.commit();
             thread::park_timeout(every);
@@ -63,6 +66,9 @@ pub fn follow(store: Arc<Store>, open: impl FnOnce(Waker) -> Vec<Reader<Batch>>)
     })?);
     Ok(following)
 }
+
+/// How far the thread that commits steps back.
+const NICENESS: i32 = 10;
 
 impl Following {
     /// The sign of life of the thread that reads the rings. The other one may wait long for a slow disk, which is no reason
