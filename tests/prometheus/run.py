@@ -6,7 +6,7 @@
 PROGRAM is target/debug/tickcast unless given. What has to hold:
 
 * promtool finds nothing to say about the exposition, the configuration and the rules, and all tests of the rules pass;
-* every alert is tested firing and silent, and has its chapter in docs/RUNBOOK.md;
+* every alert is tested firing, silent and waiting, and has its chapter in docs/RUNBOOK.md, which shows the rule as it is;
 * every metric that a dashboard or a rule names is there, and every expression of a panel and of a variable returns data;
 * every metric that is there is used by a dashboard or a rule, or stands in unused.txt with the reason;
 * the dashboards are what grafana/dashboards.py writes.
@@ -124,12 +124,13 @@ def check_texts(wrong):
     made = subprocess.run([sys.executable, GRAFANA / "dashboards.py", "--check"], check=False, capture_output=True, text=True)
     if made.returncode:
         wrong.append(made.stderr.strip())
-    alerts = re.findall(r"- alert: (\w+)\n(.*?)(?=\n      - alert:|\Z)", (RULES / "alerts.rules.yml").read_text(), re.S)
+    found = alerts((RULES / "alerts.rules.yml").read_text())
     tests = (RULES / "alerts.test.yml").read_text()
-    chapters = re.findall(r"^## (.+)$", (ROOT / "docs" / "RUNBOOK.md").read_text(), re.M)
-    if not alerts:
+    runbook = (ROOT / "docs" / "RUNBOOK.md").read_text()
+    chapters = re.findall(r"^## (.+)$", runbook, re.M)
+    if not found:
         wrong.append("no alerts are found")
-    for name, rule in alerts:
+    for name, rule in found:
         for kind in ("fires", "is silent"):
             if f"- name: {name} {kind}\n" not in tests:
                 wrong.append(f"alerts.test.yml has no test that {name} {kind}")
@@ -138,7 +139,10 @@ def check_texts(wrong):
         wrong += [f"{name} has no {part}" for part in ("severity: ", "summary: ", "description: ") if part not in rule]
         if name not in chapters:
             wrong.append(f"docs/RUNBOOK.md has no chapter {name}")
-    wrong += [f"docs/RUNBOOK.md tells of {name}, which is no alert" for name in chapters if name not in dict(alerts)]
+        told = f"## {name}\n\n{in_words(rule)}\n\n"
+        if told not in runbook:
+            wrong.append(f"docs/RUNBOOK.md does not begin its chapter with the rule: {told}")
+    wrong += [f"docs/RUNBOOK.md tells of {name}, which is no alert" for name in chapters if name not in dict(found)]
     for file, panel in panels():
         if panel["type"] == "row":
             continue
@@ -152,6 +156,19 @@ def check_texts(wrong):
             wrong.append(f"{where} has no thresholds")
 
 
+def alerts(text):
+    """Name and rule of each."""
+    return re.findall(r"- alert: (\w+)\n(.*?)(?=\n      - alert:|\Z)", text, re.S)
+
+
+def in_words(rule):
+    """Severity, expression and how long it has to hold, as the runbook shows them."""
+    part = lambda key: (re.search(rf"\n        +{key}: (\S+)", rule) or ["", ""])[1]
+    (expression,) = expressions(rule)
+    lasting = f" for {part('for')}" if part("for") else ""
+    return f"**{part('severity')}** · `{' '.join(expression.split())}`{lasting}"
+
+
 def check_rules(wrong):
     for command in (
         ["check", "config", RULES / "prometheus.yml"],
@@ -161,6 +178,20 @@ def check_rules(wrong):
         done = subprocess.run(["promtool", *map(str, command)], check=False, capture_output=True, text=True)
         if done.returncode or done.stderr.strip():
             wrong.append(f"promtool {' '.join(map(str, command))}: {(done.stdout + done.stderr).strip()}")
+    check_waiting(wrong)
+
+
+def check_waiting(wrong):
+    """The tests notice if an alert did not wait as long as its `for` says."""
+    rules = (RULES / "alerts.rules.yml").read_text()
+    waiting = {name for name, rule in alerts(rules) if "\n        for: " in rule}
+    with tempfile.TemporaryDirectory() as folder:
+        for path in RULES.glob("*.yml"):
+            shutil.copy(path, folder)
+        (Path(folder) / "alerts.rules.yml").write_text(re.sub(r"\n        for: \w+", "", rules), encoding="utf-8")
+        done = subprocess.run(["promtool", "test", "rules", f"{folder}/alerts.test.yml"], check=False, capture_output=True, text=True)
+    noticed = set(re.findall(r"alertname: ?(\w+)", done.stdout + done.stderr))
+    wrong += [f"alerts.test.yml does not see how long {name} waits" for name in sorted(waiting - noticed)]
 
 
 def against(wrong, program, folder, running, pictures):
