@@ -36,11 +36,12 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import crowd
 import debian
+import rules
+from rules import RULES
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 GRAFANA = ROOT / "grafana"
-RULES = GRAFANA / "prometheus"
 PATIENCE_S = 150
 # How long the load has been on when pictures are drawn, so that there is something to see.
 DRAWN_S = 150
@@ -98,7 +99,7 @@ def main():
         wrong.end()
         print("prometheus: LEFT OUT: all that needs Prometheus (as root: apt-get install -y --no-install-recommends prometheus)")
         return
-    check_rules(wrong)
+    rules.check(wrong)
     wrong.end()
     with tempfile.TemporaryDirectory() as folder:
         running = []
@@ -124,7 +125,7 @@ def check_texts(wrong):
     made = subprocess.run([sys.executable, GRAFANA / "dashboards.py", "--check"], check=False, capture_output=True, text=True)
     if made.returncode:
         wrong.append(made.stderr.strip())
-    found = alerts((RULES / "alerts.rules.yml").read_text())
+    found = rules.alerts((RULES / "alerts.rules.yml").read_text())
     tests = (RULES / "alerts.test.yml").read_text()
     runbook = (ROOT / "docs" / "RUNBOOK.md").read_text()
     chapters = re.findall(r"^## (.+)$", runbook, re.M)
@@ -139,7 +140,7 @@ def check_texts(wrong):
         wrong += [f"{name} has no {part}" for part in ("severity: ", "summary: ", "description: ") if part not in rule]
         if name not in chapters:
             wrong.append(f"docs/RUNBOOK.md has no chapter {name}")
-        told = f"## {name}\n\n{in_words(rule)}\n\n"
+        told = f"## {name}\n\n{rules.in_words(rule)}\n\n"
         if told not in runbook:
             wrong.append(f"docs/RUNBOOK.md does not begin its chapter with the rule: {told}")
     wrong += [f"docs/RUNBOOK.md tells of {name}, which is no alert" for name in chapters if name not in dict(found)]
@@ -154,44 +155,6 @@ def check_texts(wrong):
             wrong.append(f"{where} has no unit")
         if not defaults.get("thresholds", {}).get("steps"):
             wrong.append(f"{where} has no thresholds")
-
-
-def alerts(text):
-    """Name and rule of each."""
-    return re.findall(r"- alert: (\w+)\n(.*?)(?=\n      - alert:|\Z)", text, re.S)
-
-
-def in_words(rule):
-    """Severity, expression and how long it has to hold, as the runbook shows them."""
-    part = lambda key: (re.search(rf"\n        +{key}: (\S+)", rule) or ["", ""])[1]
-    (expression,) = expressions(rule)
-    lasting = f" for {part('for')}" if part("for") else ""
-    return f"**{part('severity')}** · `{' '.join(expression.split())}`{lasting}"
-
-
-def check_rules(wrong):
-    for command in (
-        ["check", "config", RULES / "prometheus.yml"],
-        ["check", "rules", RULES / "recording.rules.yml", RULES / "alerts.rules.yml"],
-        ["test", "rules", RULES / "recording.test.yml", RULES / "alerts.test.yml"],
-    ):
-        done = subprocess.run(["promtool", *map(str, command)], check=False, capture_output=True, text=True)
-        if done.returncode or done.stderr.strip():
-            wrong.append(f"promtool {' '.join(map(str, command))}: {(done.stdout + done.stderr).strip()}")
-    check_waiting(wrong)
-
-
-def check_waiting(wrong):
-    """The tests notice if an alert did not wait as long as its `for` says."""
-    rules = (RULES / "alerts.rules.yml").read_text()
-    waiting = {name for name, rule in alerts(rules) if "\n        for: " in rule}
-    with tempfile.TemporaryDirectory() as folder:
-        for path in RULES.glob("*.yml"):
-            shutil.copy(path, folder)
-        (Path(folder) / "alerts.rules.yml").write_text(re.sub(r"\n        for: \w+", "", rules), encoding="utf-8")
-        done = subprocess.run(["promtool", "test", "rules", f"{folder}/alerts.test.yml"], check=False, capture_output=True, text=True)
-    noticed = set(re.findall(r"alertname: ?(\w+)", done.stdout + done.stderr))
-    wrong += [f"alerts.test.yml does not see how long {name} waits" for name in sorted(waiting - noticed)]
 
 
 def against(wrong, program, folder, running, pictures):
@@ -239,7 +202,7 @@ def check_names(wrong, exported, prometheus):
     there = set(prometheus.ask("label/__name__/values"))
     texts = [(file, target["expr"]) for file, panel in panels() for target in panel.get("targets", [])]
     texts += [(file, note["expr"]) for file, board in boards() for note in board["annotations"]["list"]]
-    texts += [(path.name, text) for path in RULES.glob("*.rules.yml") for text in expressions(path.read_text())]
+    texts += [(path.name, text) for path in RULES.glob("*.rules.yml") for text in rules.expressions(path.read_text())]
     recorded = set(re.findall(r"- record: (\S+)", (RULES / "recording.rules.yml").read_text()))
     used = set()
     for where, text in texts:
@@ -260,12 +223,6 @@ def check_names(wrong, exported, prometheus):
     wrong += [f"unused.txt: {name} is used" for name in sorted(set(listed) & used)]
     wrong += [f"unused.txt: {name} is not exported" for name in sorted(set(listed) - exported)]
     wrong += [f"unused.txt: {name} has no reason" for name, reason in listed.items() if not reason]
-
-
-def expressions(text):
-    """The expressions of a rule file: all that we write are one line, behind `expr:` or the lines below `>-`."""
-    for inline, folded in re.findall(r"expr: (?:>-\n((?:\s{10,}.*\n)+)|(.*))", text):
-        yield (inline or folded).strip()
 
 
 def boards():
