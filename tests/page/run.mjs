@@ -222,6 +222,7 @@ async function venues(page) {
   await until("the second venue's list", async () => (await page.$$("#list > [role=option]")).length === SECOND.length);
   await until("its first symbol", () => page.evaluate((symbol) => location.hash === `#second/${symbol}/1m`, SECOND[0]));
   await isLive(page);
+  demand((await page.textContent("#example")) === `/second/ws/${SECOND[0].toLowerCase()}@depth@100ms`, "the stream that is named is this venue's");
   await page.evaluate(() => (location.hash = "#binance/SOLUSDT/15m"));
   await until("a link to another venue", async () => (await page.textContent("#symbol")) === "SOL / USDT");
   await isLive(page);
