@@ -43,6 +43,9 @@ export async function keyboard(page) {
   await becomes("#binance/SHIBUSDT/1m");
   await until("the search has ended", async () => (await page.inputValue("#search")) === "");
   await page.keyboard.press("Home");
+  await becomes("#binance/BTCUSDT/1m");
+  await page.keyboard.press("End");
+  await becomes("#binance/SHIBUSDT/1m");
 
   await page.keyboard.press("?");
   await page.locator("#dialog").waitFor({ state: "visible" });
