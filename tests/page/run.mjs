@@ -90,7 +90,7 @@ async function checks() {
   demand(!desktop.wrong.length, desktop.wrong.join("; "));
   await desktop.context.close();
   const phone = await open({ viewport: PHONE });
-  await step("documents", () => docs(phone.page, market.url));
+  await step("documents", () => docs(phone.page, market.url, axeSource));
   await phone.context.close();
 }
 
