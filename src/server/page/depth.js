@@ -87,7 +87,8 @@ function amounts(context, most, { width, bottom, y }, colours) {
     context.lineTo(width, at);
     context.stroke();
     context.fillStyle = colours.muted;
-    context.fillText(brief(amount.toFixed(8)), width - 6, at - 4);
+    // Steps are round: "15.00K" says no more than "15K".
+    context.fillText(brief(amount.toFixed(8)).replace(/\.?0+(?=[KMBTQ])/, ""), width - 6, at - 4);
   }
 }
 
