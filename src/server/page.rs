@@ -22,7 +22,7 @@ macro_rules! files {
 }
 
 /// Every file but the page itself, by its name behind `/page/`.
-const FILES: [(&str, &str, &str); 19] = files! {
+const FILES: [(&str, &str, &str); 20] = files! {
     "book.js": SCRIPT,
     "candles.js": SCRIPT,
     "decimal.js": SCRIPT,
@@ -37,6 +37,7 @@ const FILES: [(&str, &str, &str); 19] = files! {
     "main.js": SCRIPT,
     "rest.js": SCRIPT,
     "rows.js": SCRIPT,
+    "scale.js": SCRIPT,
     "style.css": "text/css;charset=UTF-8",
     "surface.js": SCRIPT,
     "symbols.js": SCRIPT,

@@ -6,8 +6,8 @@ const WRONG = ["serious", "critical"];
 
 export async function axe(page, source, what) {
   await page.evaluate(source);
-  // What is old is dimmed, and too pale by axe's rules: a live page is what is judged.
-  const isLive = () => page.evaluate(() => document.body.dataset.feed === "live" && document.body.dataset.book === "live");
+  // What is old is dimmed, and too pale by axe's rules: a live page is what is judged. Others have nothing that gets old.
+  const isLive = () => page.evaluate(() => (document.body.dataset.feed ?? "live") === "live" && (document.body.dataset.book ?? "live") === "live");
   await until("the page is live", isLive);
   const { violations, passes } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   const serious = violations.filter(({ impact }) => WRONG.includes(impact));
@@ -43,6 +43,9 @@ export async function keyboard(page) {
   await becomes("#binance/SHIBUSDT/1m");
   await until("the search has ended", async () => (await page.inputValue("#search")) === "");
   await page.keyboard.press("Home");
+  await becomes("#binance/BTCUSDT/1m");
+  await page.keyboard.press("End");
+  await becomes("#binance/SHIBUSDT/1m");
 
   await page.keyboard.press("?");
   await page.locator("#dialog").waitFor({ state: "visible" });

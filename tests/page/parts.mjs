@@ -15,8 +15,9 @@ export async function parts(source) {
     writeFileSync(join(folder, "package.json"), '{"type":"module"}');
     const from = (name) => import(pathToFileURL(join(folder, "page", name)));
     const count = decimals(await from("decimal.js"));
+    scales(await from("scale.js"));
     await books(await from("book.js"));
-    return `${count} decimals, a book through holes, old snapshots and refusals`;
+    return `${count} decimals, axes, a book through holes, old snapshots and refusals`;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -50,6 +51,8 @@ function decimals({ arrow, brief, direction, hundredths, percent, places, ratio,
     [brief("1151284684.75282880"), "1.151B"],
     [brief("38720.5"), "38.72K"],
     [brief("0.1200"), "0.12"],
+    [brief("0.00123400"), "0.00123"],
+    [brief("0.00000000"), "0"],
     [brief("999.99900000"), "999.99"],
     [arrow("0.42"), "▲ +0.42 %"],
     [arrow("-1.50"), "▼ −1.50 %"],
@@ -60,6 +63,19 @@ function decimals({ arrow, brief, direction, hundredths, percent, places, ratio,
   ];
   for (const [is, wanted] of cases) demand(is === wanted, `${is} is ${wanted}`);
   return cases.length;
+}
+
+function scales({ ticks }) {
+  const said = (places, ...told) => ticks(...told).map((it) => it.toFixed(places)).join(" ");
+  const cases = [
+    [said(0, 67150, 67290, 8), "67160 67180 67200 67220 67240 67260 67280"],
+    // A market that hardly moves: no two lines say the same.
+    [said(5, 0.051775, 0.051805, 8, 1e-5), "0.05178 0.05179 0.05180"],
+    [said(2, 0.005, 0.035, 9, 0.01), "0.01 0.02 0.03"],
+    [said(1, 0, 1.04, 5), "0.0 0.5 1.0"],
+    [said(0, 5, 5, 4), ""],
+  ];
+  for (const [is, wanted] of cases) demand(is === wanted, `${is} is ${wanted}`);
 }
 
 async function books({ Book }) {

@@ -29,6 +29,8 @@ const ROOT = resolve(HERE, "../..");
 const QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const DESKTOP = { width: 1440, height: 900 };
 const PHONE = { width: 390, height: 844 };
+// The narrowest that anybody has, which is also a desktop at four times its size.
+const NARROW = { width: 320, height: 640 };
 // Lost messages, sixty times a minute: books are joined again all the time.
 const FAULTS = { "exchange.gap_per_minute": 60 };
 
@@ -88,7 +90,7 @@ async function checks() {
   demand(!desktop.wrong.length, desktop.wrong.join("; "));
   await desktop.context.close();
   const phone = await open({ viewport: PHONE });
-  await step("documents", () => docs(phone.page, market.url));
+  await step("documents", () => docs(phone.page, market.url, axeSource));
   await phone.context.close();
 }
 
@@ -167,19 +169,27 @@ async function others() {
     const phone = await open({ viewport: PHONE, colorScheme, hasTouch: true, isMobile: true }, market.url);
     for (const panel of ["markets", "chart", "book", "trades"]) {
       await phone.page.click(`[data-to=${panel}]`);
-      const width = await phone.page.evaluate(() => document.documentElement.scrollWidth);
-      demand(width <= PHONE.width, `${panel} scrolls sideways on a phone: ${width}`);
-      // What is cut off at the side scrolls nothing, and is lost all the same.
-      const cut = await phone.page.$$eval("header *, nav *, .title *", (all, right) => all
-        .filter((it) => it.checkVisibility() && !it.closest(".unseen") && it.getBoundingClientRect().right > right)
-        .map((it) => it.id || it.className || it.textContent), PHONE.width);
-      demand(!cut.length, `${panel} is cut off on a phone: ${cut}`);
       await axe(phone.page, axeSource, `phone, ${colorScheme}, ${panel}`);
+      for (const size of [NARROW, PHONE]) {
+        await phone.page.setViewportSize(size);
+        await fits(phone.page, size.width, panel);
+      }
     }
     demand(!phone.wrong.length, phone.wrong.join("; "));
     await phone.context.close();
   }
-  return [...found, "phone: four panels in both themes"];
+  return [...found, "phone: four panels in both themes, in 320 and 390 pixels"];
+}
+
+// Nothing scrolls sideways. What is cut off at the side or ends in dots scrolls nothing, and is lost all the same.
+async function fits(page, width, panel) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  demand(wide <= width, `${panel} scrolls sideways in ${width} pixels: ${wide}`);
+  const cut = await page.$$eval("header *, nav *, .title *, .below", (all, right) => all
+    .filter((it) => it.checkVisibility() && !it.closest(".unseen"))
+    .filter((it) => it.getBoundingClientRect().right > right || it.scrollWidth > it.clientWidth + 1 && getComputedStyle(it).textOverflow === "ellipsis")
+    .map((it) => it.id || it.className || it.textContent), width);
+  demand(!cut.length, `${panel} is cut off in ${width} pixels: ${cut}`);
 }
 
 // The exchange loses messages: books are joined anew, and the page goes on as if nothing had been.
@@ -222,6 +232,7 @@ async function venues(page) {
   await until("the second venue's list", async () => (await page.$$("#list > [role=option]")).length === SECOND.length);
   await until("its first symbol", () => page.evaluate((symbol) => location.hash === `#second/${symbol}/1m`, SECOND[0]));
   await isLive(page);
+  demand((await page.textContent("#example")) === `/second/ws/${SECOND[0].toLowerCase()}@depth@100ms`, "the stream that is named is this venue's");
   await page.evaluate(() => (location.hash = "#binance/SOLUSDT/15m"));
   await until("a link to another venue", async () => (await page.textContent("#symbol")) === "SOL / USDT");
   await isLive(page);

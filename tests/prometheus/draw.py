@@ -17,7 +17,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, NullFormatter
 from PIL import Image
 
 DASHBOARDS = Path(__file__).resolve().parents[2] / "grafana" / "dashboards"
@@ -26,6 +26,7 @@ LINES = ["#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#b877d9", "#579
 NAMED = {"green": "#73bf69", "red": "#f2495c", "blue": "#5794f2", "text": INK}
 CELL, LINE = 0.52, 0.30  # inches of a column and of a row of the grid
 DPI = 72
+STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500]
 
 
 def main():
@@ -66,8 +67,8 @@ def whole(board, told, file):
         {"timeseries": lines, "heatmap": heat, "table": table}[panel["type"]](panel, told, inner)
     figure.savefig(file, dpi=DPI, facecolor=BACK)
     plt.close(figure)
-    # A palette does for lines and words, and keeps the repository small.
-    Image.open(file).convert("RGB").quantize(64).save(file, optimize=True)
+    # A palette does for lines and words, and keeps the repository small. By coverage: a thin line must not take its neighbour's colour.
+    Image.open(file).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def results(panel, told):
@@ -131,15 +132,22 @@ def lines(panel, told, axes):
     else:
         for at, (legend, points) in enumerate(drawn):
             axes.plot([when(time) for time, _ in points], [value for _, value in points], color=color(at, legend), lw=1.1, label=legend)
+    is_binary = field["unit"] in ("bytes", "Bps")
     if field["custom"]["scaleDistribution"]["type"] == "log":
-        axes.set_yscale("log")
+        # Whole powers, so that there is a word at the edges.
+        base = 4 if is_binary else 10
+        values = [value for _, points in drawn for _, value in points if value > 0] or [1]
+        axes.set_yscale("log", base=base)
+        axes.set_ylim(base ** math.floor(math.log(min(values), base)), base ** math.ceil(math.log(max(values) * 1.01, base)))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value, field["unit"])))
         axes.tick_params(which="minor", length=0)
     else:
         top = axes.get_ylim()[1]
-        axes.set_ylim(0, top if any(value for _, points in drawn for _, value in points) else 1)
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        top = top if any(value for _, points in drawn for _, value in points) else 1
+        # A little below zero, so that a line there is seen.
+        axes.set_ylim(-0.01 * top, top)
+        axes.yaxis.set_major_locator(Binary() if is_binary else MaxNLocator(5))
         if field["custom"]["thresholdsStyle"]["mode"] == "dashed":
             for step in field["thresholds"]["steps"]:
                 if step["value"] is not None and step["value"] <= axes.get_ylim()[1]:
@@ -209,6 +217,18 @@ def scale(axes, told, unit):
 
 def when(time):
     return datetime.fromtimestamp(time, timezone.utc)
+
+
+class Binary(Locator):
+    """Round numbers of KiB, MiB and so on: at most five of them."""
+
+    def __call__(self):
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, low, high):
+        power = 1024 ** math.floor(math.log(max(high, 1), 1024))
+        step = next(step for step in (round(scale * power) or 1 for scale in STEPS) if high / step <= 5)
+        return [step * at for at in range(math.floor(high / step) + 1)]
 
 
 def written(value, unit, decimals=None):

@@ -6,7 +6,7 @@
 PROGRAM is target/debug/tickcast unless given. What has to hold:
 
 * promtool finds nothing to say about the exposition, the configuration and the rules, and all tests of the rules pass;
-* every alert is tested firing and silent, and has its chapter in docs/RUNBOOK.md;
+* every alert is tested firing, silent and waiting, and has its chapter in docs/RUNBOOK.md, which shows the rule as it is;
 * every metric that a dashboard or a rule names is there, and every expression of a panel and of a variable returns data;
 * every metric that is there is used by a dashboard or a rule, or stands in unused.txt with the reason;
 * the dashboards are what grafana/dashboards.py writes.
@@ -36,11 +36,12 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import crowd
 import debian
+import rules
+from rules import RULES
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 GRAFANA = ROOT / "grafana"
-RULES = GRAFANA / "prometheus"
 PATIENCE_S = 150
 # How long the load has been on when pictures are drawn, so that there is something to see.
 DRAWN_S = 150
@@ -98,7 +99,7 @@ def main():
         wrong.end()
         print("prometheus: LEFT OUT: all that needs Prometheus (as root: apt-get install -y --no-install-recommends prometheus)")
         return
-    check_rules(wrong)
+    rules.check(wrong)
     wrong.end()
     with tempfile.TemporaryDirectory() as folder:
         running = []
@@ -124,12 +125,13 @@ def check_texts(wrong):
     made = subprocess.run([sys.executable, GRAFANA / "dashboards.py", "--check"], check=False, capture_output=True, text=True)
     if made.returncode:
         wrong.append(made.stderr.strip())
-    alerts = re.findall(r"- alert: (\w+)\n(.*?)(?=\n      - alert:|\Z)", (RULES / "alerts.rules.yml").read_text(), re.S)
+    found = rules.alerts((RULES / "alerts.rules.yml").read_text())
     tests = (RULES / "alerts.test.yml").read_text()
-    chapters = re.findall(r"^## (.+)$", (ROOT / "docs" / "RUNBOOK.md").read_text(), re.M)
-    if not alerts:
+    runbook = (ROOT / "docs" / "RUNBOOK.md").read_text()
+    chapters = re.findall(r"^## (.+)$", runbook, re.M)
+    if not found:
         wrong.append("no alerts are found")
-    for name, rule in alerts:
+    for name, rule in found:
         for kind in ("fires", "is silent"):
             if f"- name: {name} {kind}\n" not in tests:
                 wrong.append(f"alerts.test.yml has no test that {name} {kind}")
@@ -138,7 +140,10 @@ def check_texts(wrong):
         wrong += [f"{name} has no {part}" for part in ("severity: ", "summary: ", "description: ") if part not in rule]
         if name not in chapters:
             wrong.append(f"docs/RUNBOOK.md has no chapter {name}")
-    wrong += [f"docs/RUNBOOK.md tells of {name}, which is no alert" for name in chapters if name not in dict(alerts)]
+        told = f"## {name}\n\n{rules.in_words(rule)}\n\n"
+        if told not in runbook:
+            wrong.append(f"docs/RUNBOOK.md does not begin its chapter with the rule: {told}")
+    wrong += [f"docs/RUNBOOK.md tells of {name}, which is no alert" for name in chapters if name not in dict(found)]
     for file, panel in panels():
         if panel["type"] == "row":
             continue
@@ -150,17 +155,6 @@ def check_texts(wrong):
             wrong.append(f"{where} has no unit")
         if not defaults.get("thresholds", {}).get("steps"):
             wrong.append(f"{where} has no thresholds")
-
-
-def check_rules(wrong):
-    for command in (
-        ["check", "config", RULES / "prometheus.yml"],
-        ["check", "rules", RULES / "recording.rules.yml", RULES / "alerts.rules.yml"],
-        ["test", "rules", RULES / "recording.test.yml", RULES / "alerts.test.yml"],
-    ):
-        done = subprocess.run(["promtool", *map(str, command)], check=False, capture_output=True, text=True)
-        if done.returncode or done.stderr.strip():
-            wrong.append(f"promtool {' '.join(map(str, command))}: {(done.stdout + done.stderr).strip()}")
 
 
 def against(wrong, program, folder, running, pictures):
@@ -208,7 +202,7 @@ def check_names(wrong, exported, prometheus):
     there = set(prometheus.ask("label/__name__/values"))
     texts = [(file, target["expr"]) for file, panel in panels() for target in panel.get("targets", [])]
     texts += [(file, note["expr"]) for file, board in boards() for note in board["annotations"]["list"]]
-    texts += [(path.name, text) for path in RULES.glob("*.rules.yml") for text in expressions(path.read_text())]
+    texts += [(path.name, text) for path in RULES.glob("*.rules.yml") for text in rules.expressions(path.read_text())]
     recorded = set(re.findall(r"- record: (\S+)", (RULES / "recording.rules.yml").read_text()))
     used = set()
     for where, text in texts:
@@ -229,12 +223,6 @@ def check_names(wrong, exported, prometheus):
     wrong += [f"unused.txt: {name} is used" for name in sorted(set(listed) & used)]
     wrong += [f"unused.txt: {name} is not exported" for name in sorted(set(listed) - exported)]
     wrong += [f"unused.txt: {name} has no reason" for name, reason in listed.items() if not reason]
-
-
-def expressions(text):
-    """The expressions of a rule file: all that we write are one line, behind `expr:` or the lines below `>-`."""
-    for inline, folded in re.findall(r"expr: (?:>-\n((?:\s{10,}.*\n)+)|(.*))", text):
-        yield (inline or folded).strip()
 
 
 def boards():

@@ -3,8 +3,9 @@
 import { brief, trim } from "./decimal.js";
 import { mark as attribute, part, write } from "./frame.js";
 import { insist } from "./rest.js";
-import { surface, ticks } from "./surface.js";
 import { instants } from "./instants.js";
+import { ticks } from "./scale.js";
+import { surface } from "./surface.js";
 
 export const INTERVALS = ["1s", "1m", "5m", "15m", "1h", "4h", "1d", "1w"];
 const HISTORY = 1000;
@@ -12,6 +13,8 @@ const KEPT = 3000;
 const AXIS_PX = 20;
 const TOP_PX = 10;
 const VOLUME_SHARE = 0.16;
+// Between two lines of the price.
+const LINES_PX = 36;
 const STEP_LEAST_PX = 3;
 const STEP_MOST_PX = 40;
 const SAID_EVERY_MS = 10_000;
@@ -185,7 +188,7 @@ function draw(it, context, width, height, colours) {
   const floor = bottom - (bottom - TOP_PX) * VOLUME_SHARE;
   const y = (price) => TOP_PX + ((high - price) / (high - low)) * (floor - TOP_PX);
 
-  grid(context, { low, high, y, right, bottom, width, places, floor }, colours);
+  grid(context, { low, high, y, right, places, floor }, colours);
   hours(context, shown, oldest, x, right, bottom, height, step, colours);
   context.save();
   context.beginPath();
@@ -204,7 +207,7 @@ function grid(context, { low, high, y, right, places, floor }, colours) {
   context.textAlign = "left";
   context.textBaseline = "middle";
   context.beginPath();
-  for (const value of ticks(low, high, (floor - TOP_PX) / 50)) {
+  for (const value of ticks(low, high, (floor - TOP_PX) / LINES_PX, 10 ** -places)) {
     const at = Math.round(y(value)) + 0.5;
     context.moveTo(0, at);
     context.lineTo(right, at);

@@ -60,8 +60,10 @@ export function product(a, b) {
   return (a * b) / ONE;
 }
 
-// Four leading digits or so, for figures that nobody reads to the end: "1.151B".
+// Four leading digits or so, for figures that nobody reads to the end: "1.151B". What is little is not made nothing: "0.00123".
 export function brief(text) {
+  const little = text.match(/^0\.0*[1-9]\d{0,2}/);
+  if (little) return trim(little[0], 0);
   const whole = text.split(".")[0].replace("-", "");
   if (whole.length <= 4) return trim(text.slice(0, whole.length + 3), 0);
   const steps = Math.min(Math.floor((whole.length - 1) / 3), 5);

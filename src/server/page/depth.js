@@ -2,13 +2,16 @@
 
 import { brief } from "./decimal.js";
 import { mark as attribute, write } from "./frame.js";
-import { surface, ticks } from "./surface.js";
+import { ticks } from "./scale.js";
+import { surface } from "./surface.js";
 
 const LEVELS = 400;
 // A share of the price: farther out nobody trades.
 const REACH_MOST = 0.05;
 const TOP_PX = 10;
 const AXIS_PX = 20;
+// Between two lines of the amount.
+const LINES_PX = 36;
 const SAID_EVERY_MS = 10_000;
 
 const canvas = document.getElementById("depth");
@@ -65,10 +68,28 @@ function draw(book, it, context, width, height, colours) {
     context.fillStyle = colours.muted;
     if (at > 30 && at < width - 30) context.fillText(price.toFixed(it.instrument.pricePlaces), at, height - 5);
   }
+  amounts(context, most, { width, bottom, y }, colours);
   paint(context, hills.bids.steps, x, y, bottom, 0, colours.up);
   paint(context, hills.asks.steps, x, y, bottom, width, colours.down);
   point(it, { hills, middle, reach, width, bottom, x, y }, context, colours);
   say(it, hills, middle, reach);
+}
+
+// How high the hills are, in words at the right edge, above the line that they belong to.
+function amounts(context, most, { width, bottom, y }, colours) {
+  context.textAlign = "right";
+  for (const amount of ticks(0, most * 0.96, (bottom - TOP_PX) / LINES_PX)) {
+    if (!amount) continue;
+    const at = Math.round(y(amount)) + 0.5;
+    context.strokeStyle = colours.line;
+    context.beginPath();
+    context.moveTo(0, at);
+    context.lineTo(width, at);
+    context.stroke();
+    context.fillStyle = colours.muted;
+    // Steps are round: "15.00K" says no more than "15K".
+    context.fillText(brief(amount.toFixed(8)).replace(/\.?0+(?=[KMBTQ])/, ""), width - 6, at - 4);
+  }
 }
 
 // Prices and sums, from the best one outwards.

@@ -18,11 +18,14 @@ export function keys(actions) {
       return;
     }
     if (dialog.open || event.target.closest("select, input, textarea")) return;
+    const isList = event.target.id === "list";
     const action = {
       ArrowDown: () => actions.choose(1),
       j: () => actions.choose(1),
       ArrowUp: () => actions.choose(-1),
       k: () => actions.choose(-1),
+      Home: () => isList && actions.choose(-Infinity),
+      End: () => isList && actions.choose(Infinity),
       "+": () => actions.zoom(1),
       "=": () => actions.zoom(1),
       "-": () => actions.zoom(-1),

@@ -175,7 +175,9 @@ function drawQuote() {
   write(element("low"), or(day?.l, (text) => trim(text, it.pricePlaces)));
   write(element("volume"), or(day?.v, (text) => `${brief(text)} ${it.base}`));
   write(element("turnover"), or(day?.q, (text) => `${brief(text)} ${it.quote}`));
-  write(element("example"), `/ws/${it.symbol.toLowerCase()}@depth@100ms`);
+  // The first venue is also at the root.
+  const path = view.venue === venues[0] ? "" : view.path;
+  write(element("example"), `/${path}ws/${it.symbol.toLowerCase()}@depth@100ms`);
   const title = `${shown} ${it.symbol} · Tickcast`;
   if (document.title !== title) document.title = title;
 }

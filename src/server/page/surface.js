@@ -48,14 +48,3 @@ export function surface(canvas, draw, everyMs = 100) {
   marks.push(mark);
   return { mark, size };
 }
-
-// Round values between `low` and `high`, about `count` of them: 1, 2 or 5 times a power of ten apart.
-export function ticks(low, high, count) {
-  const rough = (high - low) / Math.max(count, 1);
-  if (!(rough > 0)) return [];
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].find((it) => it * power >= rough) * power;
-  const found = [];
-  for (let at = Math.ceil(low / step) * step; at <= high; at += step) found.push(at);
-  return found;
-}
