@@ -207,6 +207,44 @@ fn trades_and_aggregates_have_every_field_in_wire_order() {
     assert_eq!(fixture.refusal(&format!("{path}&startTime=1789000000002&fromId=1")), (400, -1128));
 }
 
+/// Times are printed shorter than they are: a printed one has to find its trade again, and pages must leave none out.
+#[test]
+fn aggregates_are_found_by_the_times_they_were_printed_with() {
+    let mut fixture = fixture();
+    // Four in each of five milliseconds, one of them in its last microsecond and behind that.
+    let times = [0, 1_500, 999_000, 999_999];
+    let agg = |(id, time): (i64, i64)| AggTrade {
+        id,
+        price: Price(50_000_000),
+        quantity: Quantity(3),
+        first_id: id,
+        last_id: id,
+        time: Nanos(time),
+        buyer_is_maker: false,
+    };
+    let begin = 1_789_000_000_000_i64;
+    let all: Vec<(i64, i64)> = (0..20).map(|id| (id, (begin + id / 4) * 1_000_000 + times[id as usize % 4])).collect();
+    let live: Vec<_> = all.iter().copied().map(agg).map(Payload::AggTrade).collect();
+    fixture.publish(&[], &live);
+    let got = |query: &str| -> Vec<i64> {
+        let list: Value =
+            serde_json::from_str(&fixture.text(&format!("/api/v3/aggTrades?symbol=BTCUSDT&{query}"))).unwrap();
+        list.as_array().unwrap().iter().map(|trade| trade["a"].as_i64().unwrap()).collect()
+    };
+    for &(id, time) in &all {
+        for unit in [1_000_000, 1_000] {
+            let printed = time / unit;
+            let same: Vec<i64> = all.iter().filter(|(_, other)| other / unit == printed).map(|&(id, _)| id).collect();
+            assert!(same.contains(&id));
+            assert_eq!(got(&format!("startTime={printed}&endTime={printed}")), same);
+            assert_eq!(got(&format!("endTime={printed}&limit=1")), same[same.len() - 1..]);
+            assert_eq!(got(&format!("startTime={printed}&limit=1")), same[..1]);
+        }
+    }
+    let pages = (0..5).flat_map(|page| got(&format!("startTime={0}&endTime={0}", begin + page)));
+    assert!(pages.eq(0..20));
+}
+
 #[test]
 fn tickers_are_an_object_for_one_symbol_and_an_array_else() {
     let mut fixture = fixture();

@@ -15,8 +15,8 @@ impl Request<'_> {
         let parameters = self.parameters();
         let instrument = self.instrument()?;
         let interval = parameters.interval()?;
-        let from = parameters.time("startTime", self.call.now)?;
-        let to = parameters.time("endTime", self.call.now)?;
+        let from = parameters.start_time(self.call.now)?;
+        let to = parameters.end_time(self.call.now)?;
         let offset = parameters.zone_offset()?;
         let limit = parameters.limit(DEFAULT, MOST)?;
         let rows = self.history(instrument.id).rows(Candles { interval, offset }, from, to, limit);

@@ -24,6 +24,9 @@ const TIME_AHEAD_MAX: Duration = Duration::from_secs(10);
 
 /// From here on an integer counts microseconds: as milliseconds it would be the year 5138.
 const MICROS_LEAST: i64 = 100_000_000_000_000;
+/// Nanoseconds of either unit.
+const MILLI: i64 = 1_000_000;
+const MICRO: i64 = 1_000;
 
 /// The parameters of one request: names and values as text, decoded.
 ///
@@ -137,11 +140,28 @@ impl<'a> Parameters<'a> {
         text.parse().map(Some).map_err(|_| Refusal::overflowed(name))
     }
 
-    /// A time in ms or us, moved into the range that has data.
-    pub(super) fn time(&self, name: &str, now: Nanos) -> Result<Option<Nanos>, Refusal> {
+    /// `startTime` in ms or us, moved into the range that has data.
+    pub(super) fn start_time(&self, now: Nanos) -> Result<Option<Nanos>, Refusal> {
+        Ok(self.time("startTime", now)?.map(|(first, _)| first))
+    }
+
+    /// `endTime`, read alike: the last instant of the millisecond or microsecond, all of which it includes. A time that an
+    /// answer printed is found again by it, and windows that do not overlap leave nothing out.
+    pub(super) fn end_time(&self, now: Nanos) -> Result<Option<Nanos>, Refusal> {
+        Ok(self.time("endTime", now)?.map(|(_, last)| last))
+    }
+
+    /// The first and the last instant of the millisecond or microsecond that is named.
+    fn time(&self, name: &str, now: Nanos) -> Result<Option<(Nanos, Nanos)>, Refusal> {
         let most = now.plus(TIME_AHEAD_MAX).max(TIME_LEAST);
-        let read = |value| if value < MICROS_LEAST { Nanos::from_millis(value) } else { Nanos::from_micros(value) };
-        Ok(self.integer(name)?.map(|value| read(value).clamp(TIME_LEAST, most)))
+        Ok(self.integer(name)?.map(|value| {
+            let (first, length) = match value {
+                ..MICROS_LEAST => (Nanos::from_millis(value), MILLI),
+                _ => (Nanos::from_micros(value), MICRO),
+            };
+            let first = first.clamp(TIME_LEAST, most);
+            (first, Nanos(first.0 + length - 1))
+        }))
     }
 
     /// The mandatory `interval`.
@@ -298,7 +318,7 @@ mod tests {
     #[test]
     fn times_are_read_in_ms_and_us_and_moved_into_range() {
         let now = Nanos::from_millis(1_789_000_000_000);
-        let time = |text| Parameters::of_query(text).time("startTime", now).expect("a time");
+        let time = |text| Parameters::of_query(text).start_time(now).expect("a time");
         assert_eq!(time(""), None);
         assert_eq!(time("startTime=1788999999999"), Some(Nanos::from_millis(1_788_999_999_999)));
         assert_eq!(time("startTime=1788999999999123"), Some(Nanos::from_micros(1_788_999_999_999_123)));
@@ -309,7 +329,18 @@ mod tests {
             "a count of seconds is one of milliseconds, long ago"
         );
         assert_eq!(time("startTime=9223372036854775807"), Some(Nanos::from_millis(1_789_000_010_000)));
-        assert_eq!(code(Parameters::of_query("startTime=x").time("startTime", now)), -1100);
+        assert_eq!(code(Parameters::of_query("startTime=x").start_time(now)), -1100);
+    }
+
+    #[test]
+    fn an_end_includes_all_of_its_millisecond_or_microsecond() {
+        let now = Nanos::from_millis(1_789_000_000_000);
+        let end = |text| Parameters::of_query(text).end_time(now).expect("a time");
+        assert_eq!(end(""), None);
+        assert_eq!(end("endTime=1788999999998"), Some(Nanos(1_788_999_999_998_999_999)));
+        assert_eq!(end("endTime=1788999999998123"), Some(Nanos(1_788_999_999_998_123_999)));
+        assert_eq!(end("endTime=0"), Some(Nanos(TIME_LEAST.0 + 999_999)));
+        assert_eq!(code(Parameters::of_query("endTime=x").end_time(now)), -1100);
     }
 
     #[test]

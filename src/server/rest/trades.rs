@@ -31,8 +31,8 @@ impl Request<'_> {
         let instrument = self.instrument()?;
         let filter = AggTradesFilter {
             from_id: self.parameters().integer("fromId")?,
-            start: self.parameters().time("startTime", self.call.now)?,
-            end: self.parameters().time("endTime", self.call.now)?,
+            start: self.parameters().start_time(self.call.now)?,
+            end: self.parameters().end_time(self.call.now)?,
             limit: self.parameters().limit(DEFAULT, MOST)?,
         };
         if filter.from_id.is_some() && (filter.start.is_some() || filter.end.is_some()) {
