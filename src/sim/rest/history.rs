@@ -30,7 +30,7 @@ pub(super) fn klines(floor: &mut Floor, query: &Query, unit: Unit, now: Nanos) -
     let offset = zone_offset(query.get("timeZone").unwrap_or("0")).ok_or_else(|| invalid("timeZone"))?;
     let timeframe = Timeframe::parse(interval, offset).ok_or_else(|| Answer::error(400, -1120, "Invalid interval."))?;
     let limit = limit(query, 500, 1_000)?;
-    let (begin, end) = (time(query, "startTime", now)?, time(query, "endTime", now)?);
+    let (begin, end) = (begin(query, now)?, end(query, now)?);
     let ledger = floor.market.ledger(symbol, now);
     let first_known = timeframe.open(ledger.candles_from(timeframe));
     // By opening time: not before the begin, not after the end.
@@ -55,12 +55,11 @@ pub(super) fn trades(floor: &mut Floor, name: &str, query: &Query, unit: Unit, n
     let symbol = symbol(floor, query)?;
     let limit = limit(query, 500, 1_000)?;
     let from = if name == "trades" { None } else { number(query, "fromId")? };
-    let (begin, end) = (time(query, "startTime", now)?, time(query, "endTime", now)?);
+    let (begin, end) = (begin(query, now)?, end(query, now)?);
     let ledger = floor.market.ledger(symbol, now);
     Ok(match name {
         "aggTrades" => {
-            // Both times are inclusive, in the unit in which they were given: a millisecond is room enough for either.
-            let until = end.map_or(Nanos(i64::MAX), |end| Nanos(end.0.saturating_add(999_999)));
+            let until = end.unwrap_or(Nanos(i64::MAX));
             let mut found = match (from, begin) {
                 (Some(id), _) => ledger.aggregates_from(id, limit),
                 (None, Some(begin)) => ledger.aggregates_from(ledger.aggregate_after(Nanos(begin.0 - 1)), limit),
@@ -82,9 +81,26 @@ pub(super) fn trades(floor: &mut Floor, name: &str, query: &Query, unit: Unit, n
     })
 }
 
-/// A time in milliseconds or microseconds, within what makes sense.
-fn time(query: &Query, key: &str, now: Nanos) -> Result<Option<Nanos>, Answer> {
+/// Where a query begins: at the first instant of what it names.
+fn begin(query: &Query, now: Nanos) -> Result<Option<Nanos>, Answer> {
+    Ok(time(query, "startTime", now)?.map(|(first, _)| first))
+}
+
+/// Where it ends: with the last instant, as both times are inclusive in the unit in which they were given.
+fn end(query: &Query, now: Nanos) -> Result<Option<Nanos>, Answer> {
+    Ok(time(query, "endTime", now)?.map(|(_, last)| last))
+}
+
+/// The first and the last instant of a millisecond or microsecond, within what makes sense.
+fn time(query: &Query, key: &str, now: Nanos) -> Result<Option<(Nanos, Nanos)>, Answer> {
     let latest = Nanos(now.0.saturating_add(AHEAD_MAX));
-    let read = |value: i64| if value < MICROS_MIN { Nanos::from_millis(value) } else { Nanos::from_micros(value) };
-    Ok(number(query, key)?.map(|value| read(value).clamp(EARLIEST, latest)))
+    let read = |value: i64| match value {
+        ..MICROS_MIN => (Nanos::from_millis(value), 999_999),
+        _ => (Nanos::from_micros(value), 999),
+    };
+    Ok(number(query, key)?.map(|value| {
+        let (first, rest) = read(value);
+        let first = first.clamp(EARLIEST, latest);
+        (first, Nanos(first.0 + rest))
+    }))
 }

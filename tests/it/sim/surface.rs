@@ -174,6 +174,15 @@ async fn trades_and_aggregates_reach_back_into_the_past() {
     assert_eq!(since[0]["T"], aggregates[10]["T"]);
     let until = list(format!("aggTrades?symbol=ADAUSDT&endTime={time}&limit=5")).await;
     assert_eq!(until.last().expect("some")["T"], aggregates[10]["T"]);
+    // A microsecond ends with itself, and not with the millisecond behind it.
+    for aggregate in &aggregates[40..] {
+        let time = int(&aggregate["T"]);
+        let before = list(format!("aggTrades?symbol=ADAUSDT&endTime={}&limit=1", 1_000 * time - 1)).await;
+        assert!(int(&before[0]["T"]) < time, "{before:?}");
+        let query = format!("startTime={}&endTime={}", 1_000 * time, 1_000 * time + 999);
+        let inside = list(format!("aggTrades?symbol=ADAUSDT&{query}")).await;
+        assert!(inside.contains(aggregate) && inside.iter().all(|it| int(&it["T"]) == time), "{inside:?}");
+    }
     // A past minute is what its trades come to.
     let minute = rows(&exchange, "ADAUSDT&interval=1m&limit=10").await[2].clone();
     let inside =
