@@ -56,6 +56,8 @@ pub struct Server {
     pub handshake_timeout_ms: u64,
     pub request_bytes_max: usize,
     pub pending_max: usize,
+    pub rest_connections_max: usize,
+    pub rest_connections_per_address: u32,
     pub connects_per_five_minutes: u32,
     pub exempt_loopback: bool,
     pub rest_weight_per_minute: u32,

@@ -10,6 +10,7 @@ mod certificate;
 mod docs;
 mod head;
 mod health;
+mod heard;
 mod limits;
 mod listen;
 mod operations;
@@ -44,7 +45,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::{certificate::Certificate, docs::Docs};
+use self::{certificate::Certificate, docs::Docs, limits::Visits};
 use crate::{
     clock::{self, Beats},
     config::Config,
@@ -136,6 +137,7 @@ pub struct Server {
     phase: watch::Sender<Phase>,
     pending: Arc<Semaphore>,
     pending_max: u32,
+    visits: Arc<Visits>,
     ws_api: Arc<Semaphore>,
     ws_api_max: u32,
     ops_open: Arc<Semaphore>,
@@ -177,9 +179,11 @@ pub fn start<S: Shards>(runtime: &Handle, config: &Config, parts: Parts<S>) -> R
     let pending_max = u32::try_from(settings.pending_max).unwrap_or(u32::MAX);
     let pending = Arc::new(Semaphore::new(pending_max as usize));
     let metrics = metrics::Server::new();
+    let visits = Arc::new(Visits::new(settings.rest_connections_max, metrics.clone()));
     let ws_api_max = u32::try_from(config.ws_api.connections_max).unwrap_or(u32::MAX);
     let ws_api = Arc::new(Semaphore::new(ws_api_max as usize));
-    let places = public::Places { pending: Arc::clone(&pending), ws_api: Arc::clone(&ws_api) };
+    let places =
+        public::Places { pending: Arc::clone(&pending), visits: Arc::clone(&visits), ws_api: Arc::clone(&ws_api) };
     let door = Arc::new(public::Door::new(
         Arc::clone(&adjusted),
         Arc::clone(&catalogue),
@@ -215,7 +219,7 @@ pub fn start<S: Shards>(runtime: &Handle, config: &Config, parts: Parts<S>) -> R
     }
     let ops::Addresses { public, ops, is_secure, .. } = addresses;
     tracing::info!(%public, %ops, is_secure, "doors are open");
-    Ok(Server { addresses, phase, pending, pending_max, ws_api, ws_api_max, ops_open, health, tasks })
+    Ok(Server { addresses, phase, pending, pending_max, visits, ws_api, ws_api_max, ops_open, health, tasks })
 }
 
 /// Looks at what the doors need besides addresses.
@@ -272,6 +276,7 @@ impl Server {
         let all = async {
             // An error would mean that a semaphore is closed, which none ever is.
             let _ = self.pending.acquire_many(self.pending_max).await;
+            self.visits.all_gone().await;
             let _ = self.ws_api.acquire_many(self.ws_api_max).await;
             let _ = self.ops_open.acquire_many(ops::CONNECTIONS_MAX).await;
         };

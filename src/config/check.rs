@@ -27,6 +27,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("server.handshake_timeout_ms", server.handshake_timeout_ms, 100, 600_000)?;
     range("server.request_bytes_max", server.request_bytes_max, 1024, 1 << 20)?;
     range("server.pending_max", server.pending_max, 1, 1 << 20)?;
+    range("server.rest_connections_max", server.rest_connections_max, 1, 1 << 20)?;
     sbe(&config.sbe)?;
     tls(&config.tls)?;
     ops(&config.ops)?;

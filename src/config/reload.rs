@@ -4,7 +4,7 @@ use super::Config;
 use crate::config;
 
 /// The keys that a reload applies. All others are read once, at the start. `config/default.toml` says so at each.
-pub const RELOADABLE: [&str; 19] = [
+pub const RELOADABLE: [&str; 20] = [
     "delivery.flush_delay_ms_max",
     "log.level",
     "ops.admin_key",
@@ -17,6 +17,7 @@ pub const RELOADABLE: [&str; 19] = [
     "server.ban_max_ms",
     "server.connects_per_five_minutes",
     "server.exempt_loopback",
+    "server.rest_connections_per_address",
     "server.rest_weight_per_minute",
     "session.message_bytes_max",
     "session.messages_burst",
@@ -38,6 +39,7 @@ impl Config {
         *server = config::Server {
             connects_per_five_minutes: newer.server.connects_per_five_minutes,
             exempt_loopback: newer.server.exempt_loopback,
+            rest_connections_per_address: newer.server.rest_connections_per_address,
             rest_weight_per_minute: newer.server.rest_weight_per_minute,
             ban_after_refusals: newer.server.ban_after_refusals,
             ban_first_ms: newer.server.ban_first_ms,

@@ -12,6 +12,7 @@ pub struct Server {
     pub accept_errors: Counter,
     pub upgrades: Counter,
     pub pending: Gauge,
+    pub rest_connections: Gauge,
     pub ws_api_connections: Gauge,
 }
 
@@ -27,6 +28,7 @@ impl Server {
             accept_errors: counter!("tickcast_server_accept_errors_total"),
             upgrades: counter!("tickcast_server_upgrades_total"),
             pending: gauge!("tickcast_server_pending"),
+            rest_connections: gauge!("tickcast_server_rest_connections"),
             ws_api_connections: gauge!("tickcast_server_ws_api_connections"),
         }
     }
@@ -38,6 +40,11 @@ impl Server {
         if let Some((_, Some(key))) = known {
             limit(key);
         }
+    }
+
+    /// Counts an idle connection that gave way to a new one for the limit with this configuration key.
+    pub fn gave_way(key: &'static str) {
+        limit(key);
     }
 
     /// Counts an answer of `/ws-api/v3` with this status.
@@ -129,6 +136,8 @@ pub const REFUSED: &[(&str, Option<&str>)] = &[
     ("path", None),
     ("pending", Some("server.pending_max")),
     ("request", None),
+    ("rest", Some("server.rest_connections_max")),
+    ("rest_address", Some("server.rest_connections_per_address")),
     ("shards", None),
     ("timeout", Some("server.handshake_timeout_ms")),
     ("tls", None),

@@ -1,13 +1,14 @@
 //! The settings in force: what a reload changes in the doors while they serve.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use super::{
     Rest,
-    limits::{Allowance, Weights},
+    limits::{Allowance, Weights, is_exempt},
 };
 use crate::config::Config;
 
@@ -37,6 +38,12 @@ impl Adjusted {
     /// What holds now.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many REST connections `address` may have; 0: any number.
+    pub(super) fn rest_connections(&self, address: IpAddr) -> usize {
+        let settings = &self.config().server;
+        if is_exempt(address, settings.exempt_loopback) { 0 } else { settings.rest_connections_per_address as usize }
     }
 
     /// Goes by `config` from now on, in all that can be changed while the doors serve. What was used up stays so.

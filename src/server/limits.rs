@@ -1,8 +1,10 @@
-//! What one address may use up in a window of time: connections, request weight.
+//! What one address may use up in a window of time: connections, request weight. And how many REST connections it may hold.
 
 mod bans;
+mod visits;
 mod weights;
 
+pub(super) use visits::{NoPlace, Visit, Visits};
 pub(super) use weights::{Limited, Weights};
 
 use std::{
@@ -68,7 +70,7 @@ impl Allowance {
     pub(super) fn check(&self, address: IpAddr, now: Nanos) -> Result<(), Exhausted> {
         let address = key(address);
         let most = self.most();
-        if most == 0 || (self.exempt_loopback.load(Ordering::Relaxed) && address.is_loopback()) {
+        if most == 0 || is_exempt(address, self.exempt_loopback.load(Ordering::Relaxed)) {
             return Ok(());
         }
         if self.count(address, 0, now) < most {
@@ -103,6 +105,11 @@ impl Allowance {
     fn window_ns(&self) -> i64 {
         self.window.as_nanos() as i64
     }
+}
+
+/// Whether limits per address do not hold for `address`.
+pub(super) fn is_exempt(address: IpAddr, exempt_loopback: bool) -> bool {
+    exempt_loopback && key(address).is_loopback()
 }
 
 /// Whole seconds from `now` to `end`, at least 1.

@@ -2,18 +2,9 @@
 //!
 //! The door of SBE shares everything with the one of JSON, limits per address included; it has no REST.
 
-use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::Full;
-use hyper::{
-    Request, Response, StatusCode,
-    body::Incoming,
-    header::{self, HeaderValue},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -23,33 +14,29 @@ use tokio::{
 
 use super::{
     Adjusted, Phase, Rejection, Rest, Shards,
-    api_key::ApiKey,
     certificate::Certificate,
-    docs::{Called, Docs},
-    head::{self, HEADERS_MAX, Handshake, Head},
+    docs::Docs,
+    head::{self, Handshake},
+    heard::Requests,
+    limits::{NoPlace, Visit, Visits},
     listen,
     page::Page,
     reached,
     rewind::Rewind,
     stream::Stream,
-    ws_api::{self, Api},
+    ws_api::Api,
 };
 use crate::{market::Catalogue, metrics, topic::Encoding};
 
 mod admission;
 mod first;
 mod gzip;
+mod http;
 mod respond;
 
 use admission::{Knock, admission, hand_over};
 use first::{First, read_head};
 
-/// Idle time after which a kept-alive connection is closed; also the time for the head of a later request.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Longest life of a REST connection: a client that reads its answers by the byte holds a socket no longer than this.
-const REST_LIFETIME_MAX: Duration = Duration::from_secs(600);
-/// How long an answer under way may take to end after that, or when the server drains.
-const REST_PATIENCE: Duration = Duration::from_secs(5);
 /// After a refusal, bytes and time that the client may go on sending before it is cut. Closing a socket with unread
 /// bytes resets it, and the client would never read why.
 const LINGER_BYTES_MAX: usize = 1 << 20;
@@ -72,13 +59,16 @@ pub(super) struct Door<S> {
     metrics: metrics::Server,
     pending: Arc<Semaphore>,
     pending_max: usize,
+    visits: Arc<Visits>,
     phase: watch::Receiver<Phase>,
 }
 
 /// How many connections there may be of those that stay with the doors.
 pub(super) struct Places {
-    /// In the handshake or in REST.
+    /// In the handshake.
     pub(super) pending: Arc<Semaphore>,
+    /// In REST.
+    pub(super) visits: Arc<Visits>,
     /// At `/ws-api/v3`.
     pub(super) ws_api: Arc<Semaphore>,
 }
@@ -104,7 +94,7 @@ impl<S: Shards> Door<S> {
         let config = adjusted.config();
         let settings = &config.server;
         let Answers { rest, docs, tls } = answers;
-        let Places { pending, ws_api } = places;
+        let Places { pending, visits, ws_api } = places;
         let (api_rest, api_weights) = (Arc::clone(&rest), Arc::clone(&adjusted.weights));
         Self {
             rest,
@@ -120,8 +110,24 @@ impl<S: Shards> Door<S> {
             metrics,
             pending_max: pending.available_permits(),
             pending,
+            visits,
             phase,
         }
+    }
+
+    /// A place in REST, or what is said to who gets none.
+    fn visit(&self, peer: SocketAddr, requests: &Requests) -> Result<Visit, Rejection> {
+        let most = self.adjusted.rest_connections(peer.ip());
+        self.visits.enter(peer.ip(), requests, most).map_err(|why| match why {
+            NoPlace::AtAll => {
+                metrics::Server::refused("rest");
+                Rejection { status: 503, body: "too many requests are under way".to_owned() }
+            }
+            NoPlace::OfAddress => {
+                metrics::Server::refused("rest_address");
+                Rejection { status: 429, body: "too many requests of this address are under way".to_owned() }
+            }
+        })
     }
 
     fn show_pending(&self) {
@@ -184,7 +190,18 @@ async fn greet<S: Shards>(
             metrics::Server::refused("request");
             refuse(stream, &only_streams(), None).await;
         }
-        Ok(First::Http) => Box::pin(serve_http(&door, Rewind::new(head::escaped(bytes), stream), peer)).await,
+        Ok(First::Http) => {
+            let requests = Requests::new();
+            match door.visit(peer, &requests) {
+                Ok(visit) => {
+                    drop(permit);
+                    door.show_pending();
+                    let stream = Rewind::new(head::escaped(bytes), stream);
+                    return Box::pin(http::serve(&door, stream, peer, &requests, visit)).await;
+                }
+                Err(rejection) => refuse(stream, &rejection, Some(1)).await,
+            }
+        }
         Ok(First::WebSocket { length, target, handshake, key }) => {
             let early = bytes.split_off(length).freeze();
             drop(bytes);
@@ -256,114 +273,4 @@ async fn refuse(mut stream: Stream, rejection: &Rejection, retry_after_s: Option
     });
     // Whatever goes wrong now, the connection ends.
     let _ = timeout(LINGER, linger).await;
-}
-
-/// Serves requests on one connection until it closes, has lived long enough or the server drains.
-async fn serve_http<S: Shards>(door: &Arc<Door<S>>, stream: Rewind, peer: SocketAddr) {
-    let service = service_fn(|request| {
-        let answer = answer(door, peer, request);
-        async { Ok::<_, Infallible>(answer) }
-    });
-    // Without `pipeline_flush`: with it, hyper 1.12 leaves a 101 unsent when bytes came behind its request.
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(KEEP_ALIVE.max(door.handshake_timeout))
-            .max_buf_size(door.request_bytes_max.max(8192))
-            .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-    );
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = reached(door.phase.clone(), Phase::Draining) => None,
-        () = tokio::time::sleep(REST_LIFETIME_MAX) => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            timeout(REST_PATIENCE, connection).await.unwrap_or(Ok(()))
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "REST connection ended");
-    }
-}
-
-/// One request of a kept-alive connection.
-fn answer<S: Shards>(door: &Arc<Door<S>>, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
-    let headers = request.headers();
-    let head = Head {
-        method: request.method().as_str(),
-        target: &target,
-        is_http_1_1: request.version() == hyper::Version::HTTP_11,
-        headers: headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect(),
-    };
-    // A proxy may send a handshake over a connection that it used for REST before.
-    match head.handshake() {
-        Some(Ok(handshake)) => return upgrade_later(door, peer, &mut request, &target, &handshake),
-        Some(Err(rejection)) => return respond::rejected(&rejection, None),
-        None => {}
-    }
-    let path = target.split('?').next().unwrap_or_default();
-    if let Some(file) = door.page.at(path) {
-        return respond::page(request.method(), headers, file);
-    }
-    let named = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = named("x-forwarded-proto").or(door.tls.as_ref().map(|_| "https"));
-    let called = Called { host: named("host"), scheme };
-    if let Some(document) = door.docs.at(path, called) {
-        return respond::document(request.method(), headers, document);
-    }
-    let response = respond::rest(door, peer, request.method().as_str(), &target, headers);
-    let response = match response {
-        Some(response) => response,
-        None if is_websocket(door, &target) => {
-            let body = "this is a WebSocket address".to_owned();
-            respond::rejected(&Rejection { status: 426, body }, None)
-        }
-        None => respond::not_found(),
-    };
-    metrics::Server::answered(response.status().as_u16());
-    response
-}
-
-/// Whether `target` is an address that a handshake would be accepted at.
-fn is_websocket<S: Shards>(door: &Door<S>, target: &str) -> bool {
-    door.shards.opening(target, Encoding::Json).is_ok() || ws_api::Opening::read(target, &door.catalogue).is_some()
-}
-
-/// Answers 101 through hyper and hands the socket over when hyper lets go of it.
-fn upgrade_later<S: Shards>(
-    door: &Arc<Door<S>>,
-    peer: SocketAddr,
-    request: &mut Request<Incoming>,
-    target: &str,
-    handshake: &Handshake,
-) -> Response<Full<Bytes>> {
-    let knock = Knock { peer, target, encoding: Encoding::Json, key: ApiKey::Good };
-    let admitted = match admission(door, &knock) {
-        Ok(admitted) => admitted,
-        Err((rejection, retry_after_s)) => return respond::rejected(&rejection, retry_after_s),
-    };
-    let upgraded = hyper::upgrade::on(request);
-    let door = Arc::clone(door);
-    tokio::spawn(async move {
-        let Ok(upgraded) = upgraded.await else { return };
-        let parts = upgraded.downcast::<TokioIo<Rewind>>().expect("serve_http wraps exactly this");
-        let (early, stream) = parts.io.into_inner().into_parts();
-        let early = if early.is_empty() { parts.read_buf } else { [parts.read_buf, early].concat().into() };
-        hand_over(&door, stream, early, admitted, peer);
-    });
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    for (name, value) in respond::handshake_headers(handshake) {
-        headers.insert(name, HeaderValue::from_str(value).expect("base64 or a checked token"));
-    }
-    response
 }

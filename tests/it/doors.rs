@@ -276,6 +276,94 @@ fn pending_sockets_are_bounded() {
     assert_connected(admitted.socket, &mut client);
 }
 
+/// Whether the server has closed it; it has said all that it had to say before.
+fn is_closed(client: &mut TcpStream) -> bool {
+    client.set_nonblocking(true).expect("a socket");
+    let read = client.read(&mut [0; 16]);
+    client.set_nonblocking(false).expect("a socket");
+    match read {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    }
+}
+
+fn assert_pings(client: &mut TcpStream) {
+    client.write_all(ping("x").as_bytes()).expect("sent");
+    assert!(read_response(client).0.starts_with("http/1.1 200 "));
+}
+
+#[test]
+fn idle_rest_connections_take_no_place_of_handshakes_and_give_way() {
+    let mut config = config();
+    (config.server.pending_max, config.server.rest_connections_max) = (2, 3);
+    // Nor does loopback meet the limit per address.
+    config.server.rest_connections_per_address = 1;
+    let house = House::with(&config).unwrap();
+    let visit = || {
+        let mut client = house.connect();
+        assert_pings(&mut client);
+        client
+    };
+    let mut rest = [visit(), visit(), visit()];
+    for _ in 0..5 {
+        let mut client = house.connect();
+        client.write_all(upgrade("/ws").as_bytes()).unwrap();
+        assert!(read_response(&mut client).0.starts_with("http/1.1 101 "));
+        assert_connected(house.next_admitted().socket, &mut client);
+    }
+    // The first has asked again, so that the second has been idle for longest.
+    assert_pings(&mut rest[0]);
+    let mut one_more = visit();
+    assert_eq!(read_all(&mut rest[1]), "");
+    assert!(!is_closed(&mut rest[0]) && !is_closed(&mut rest[2]));
+    assert_pings(&mut rest[0]);
+    assert_pings(&mut rest[2]);
+    assert_pings(&mut one_more);
+}
+
+#[test]
+fn an_address_may_hold_so_many_rest_connections() {
+    let mut config = config();
+    config.server.rest_connections_per_address = 2;
+    config.server.exempt_loopback = false;
+    let house = House::with(&config).unwrap();
+    let mut clients: Vec<_> = (0..2).map(|_| house.connect()).collect();
+    clients.iter_mut().for_each(assert_pings);
+    let mut third = house.connect();
+    assert_pings(&mut third);
+    assert_eq!(read_all(&mut clients[0]), "");
+    assert_pings(&mut clients[1]);
+    assert_pings(&mut third);
+}
+
+#[test]
+fn a_later_request_may_take_no_longer_than_the_first() {
+    let mut config = config();
+    config.server.handshake_timeout_ms = 1500;
+    let house = House::with(&config).unwrap();
+    let mut silent = house.connect();
+    let mut dripping = house.connect();
+    for client in [&mut silent, &mut dripping] {
+        assert_pings(client);
+    }
+    assert_dripping_is_cut(dripping);
+    assert!(!is_closed(&mut silent), "idle for as long");
+    assert_pings(&mut silent);
+}
+
+/// A header now and then does not buy time.
+fn assert_dripping_is_cut(mut client: TcpStream) {
+    client.write_all(b"GET /api/v3/ping HTTP/1.1\r\nHost: localhost\r\n").expect("sent");
+    let mut dripping = client.try_clone().expect("a descriptor");
+    let dripper = thread::spawn(move || {
+        while dripping.write_all(b"A: b\r\n").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    assert_eq!(read_all(&mut client), "");
+    dripper.join().expect("no panic");
+}
+
 #[test]
 fn connections_per_address_are_limited() {
     let mut config = config();

@@ -62,6 +62,7 @@ pub(super) struct Doors {
     pub(super) accepted: u64,
     pub(super) upgrades: u64,
     pub(super) pending: u64,
+    pub(super) rest_connections: u64,
     pub(super) ws_api_connections: u64,
 }
 
@@ -223,6 +224,7 @@ fn doors(door: &Door, samples: &Samples) -> Doors {
         accepted: samples.count("tickcast_server_accepted_total", &[]),
         upgrades: samples.count("tickcast_server_upgrades_total", &[]),
         pending: samples.count("tickcast_server_pending", &[]),
+        rest_connections: samples.count("tickcast_server_rest_connections", &[]),
         ws_api_connections: samples.count("tickcast_server_ws_api_connections", &[]),
     }
 }
@@ -330,11 +332,13 @@ fn milliseconds(seconds: f64) -> f64 {
 }
 
 /// The limits that clients and operators meet.
-const LIMITS: [&str; 17] = [
+const LIMITS: [&str; 19] = [
     "server.connects_per_five_minutes",
     "server.rest_weight_per_minute",
     "server.ban_after_refusals",
     "server.pending_max",
+    "server.rest_connections_max",
+    "server.rest_connections_per_address",
     "server.handshake_timeout_ms",
     "server.exempt_loopback",
     "session.streams_max",
