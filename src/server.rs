@@ -203,6 +203,7 @@ pub fn start<S: Shards>(runtime: &Handle, config: &Config, parts: Parts<S>) -> R
         addresses,
         started: clock::now(),
         trail: Mutex::default(),
+        request_timeout: Duration::from_millis(settings.handshake_timeout_ms),
     };
     let ops_door = Arc::new(ops_door);
     let mut tasks = vec![

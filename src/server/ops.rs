@@ -33,7 +33,11 @@ use tokio::{
 
 pub(super) use self::samples::Trail;
 use self::samples::{Buckets, Samples};
-use super::{Health, Operations, Phase, listen, reached};
+use super::{
+    Health, Operations, Phase,
+    heard::{Heard, Requests},
+    listen, reached,
+};
 use crate::{clock, market::Nanos, metrics};
 
 /// Connections that may wait to be accepted.
@@ -58,6 +62,8 @@ pub(super) struct Door {
     pub(super) addresses: Addresses,
     pub(super) started: Nanos,
     pub(super) trail: Mutex<Trail>,
+    /// How long a request may take to come: `server.handshake_timeout_ms`.
+    pub(super) request_timeout: Duration,
 }
 
 impl Door {
@@ -102,18 +108,23 @@ pub(super) async fn serve(door: Arc<Door>, listener: TcpListener, metrics: metri
 
 async fn serve_one(door: &Arc<Door>, stream: TcpStream, peer: SocketAddr) {
     let Ok(local) = stream.local_addr() else { return };
-    let service = service_fn(|request| async move {
-        let response = answer(door, local.ip(), peer, &request).await;
-        Ok::<_, Infallible>(response)
+    let requests = Requests::new();
+    let service = service_fn(|request| {
+        requests.whole();
+        async move {
+            let response = answer(door, local.ip(), peer, &request).await;
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(KEEP_ALIVE)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Heard::new(stream, requests.clone())), service)
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = requests.overdue(door.request_timeout) => return metrics::Server::refused("timeout"),
         () = reached(door.health.phase.clone(), Phase::Closed) => {
             connection.as_mut().graceful_shutdown();
             timeout(PATIENCE, connection).await.unwrap_or(Ok(()))

@@ -351,6 +351,20 @@ fn a_later_request_may_take_no_longer_than_the_first() {
     assert_pings(&mut silent);
 }
 
+#[test]
+fn the_operators_door_waits_no_longer_for_a_request() {
+    let mut config = config();
+    config.server.handshake_timeout_ms = 1500;
+    let house = House::with(&config).unwrap();
+    let mut silent = connect(house.ops);
+    assert_dripping_is_cut(connect(house.ops));
+    assert_eq!(read_all(&mut silent), "");
+    let mut kept = connect(house.ops);
+    kept.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert!(read_response(&mut kept).0.starts_with("http/1.1 200 "));
+    assert_dripping_is_cut(kept);
+}
+
 /// A header now and then does not buy time.
 fn assert_dripping_is_cut(mut client: TcpStream) {
     client.write_all(b"GET /api/v3/ping HTTP/1.1\r\nHost: localhost\r\n").expect("sent");
