@@ -120,6 +120,7 @@ async fn serve_one(door: &Arc<Door>, stream: TcpStream, peer: SocketAddr) {
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(KEEP_ALIVE)
+            .half_close(true)
             .serve_connection(TokioIo::new(Heard::new(stream, requests.clone())), service)
     );
     let ended = tokio::select! {

@@ -378,6 +378,31 @@ fn assert_dripping_is_cut(mut client: TcpStream) {
     dripper.join().expect("no panic");
 }
 
+/// `nc -N` and others say with the end of their side that nothing more comes, and then read.
+#[test]
+fn whoever_has_closed_one_side_is_answered_on_the_other() {
+    let house = House::new();
+    for (address, target) in [(house.public, "/api/v3/ping"), (house.public, "/ws"), (house.ops, "/livez")] {
+        for lines in ["Connection: close\r\n", ""] {
+            for _ in 0..50 {
+                let mut client = connect(address);
+                client
+                    .write_all(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n").as_bytes())
+                    .unwrap();
+                client.shutdown(std::net::Shutdown::Write).unwrap();
+                let answer = read_all(&mut client);
+                assert!(answer.starts_with("HTTP/1.1 ") && answer.contains("\r\n\r\n"), "{target}: {answer:?}");
+            }
+        }
+    }
+    for refused in ["GET /nosuch HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", "nonsense\r\n\r\n"] {
+        let mut client = house.connect();
+        client.write_all(refused.as_bytes()).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(read_all(&mut client).starts_with("HTTP/1.1 400 "), "{refused}");
+    }
+}
+
 #[test]
 fn connections_per_address_are_limited() {
     let mut config = config();

@@ -60,6 +60,7 @@ pub(super) async fn serve<S: Shards>(
             .header_read_timeout(KEEP_ALIVE.max(door.handshake_timeout))
             .max_buf_size(door.request_bytes_max.max(8192))
             .max_headers(HEADERS_MAX)
+            .half_close(true)
             .serve_connection(TokioIo::new(Heard::new(stream, requests.clone())), service)
             .with_upgrades()
     );
