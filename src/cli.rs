@@ -170,10 +170,7 @@ fn execute(line: Line) -> Result<(), Failure> {
         }
         Some(Command::Doctor(arguments)) => doctor::run(&settings, &arguments),
         Some(Command::CheckConfig) => check_config(&config()?),
-        Some(Command::DefaultConfig) => {
-            print!("{DEFAULT_TOML}");
-            Ok(())
-        }
+        Some(Command::DefaultConfig) => terminal::print(DEFAULT_TOML),
         Some(Command::Completions(arguments)) => manual::completions(Line::command(), &arguments),
         Some(Command::Man(arguments)) => manual::pages(Line::command(), &arguments),
     }
@@ -210,26 +207,30 @@ fn with_console(settings: Settings) -> Result<(Config, Console), Failure> {
 fn check_config(config: &Config) -> Result<(), Failure> {
     crate::app::check(config)?;
     crate::server::check(config).map_err(StartError::from)?;
-    println!("The configuration is good.");
-    println!("  public door   {}", config.server.listen);
-    match config.sbe.listen {
-        Some(address) if config.sbe.api_keys.is_empty() => println!("  SBE door      {address}"),
-        Some(address) => println!("  SBE door      {address}, for {} API keys", config.sbe.api_keys.len()),
-        None => println!("  SBE door      none"),
-    }
-    match config.tls.certificate.as_str() {
-        "" => println!("  TLS           none"),
-        certificate => println!("  TLS           at both, with {certificate}"),
-    }
-    match config.ops.admin_key {
-        Some(_) => println!("  ops door      {}, with the admin API", config.ops.listen),
-        None => println!("  ops door      {}", config.ops.listen),
-    }
+    terminal::print(summary(config))
+}
+
+/// What a good configuration comes to.
+fn summary(config: &Config) -> String {
+    let sbe = match config.sbe.listen {
+        Some(address) if config.sbe.api_keys.is_empty() => address.to_string(),
+        Some(address) => format!("{address}, for {} API keys", config.sbe.api_keys.len()),
+        None => "none".to_owned(),
+    };
+    let tls = match config.tls.certificate.as_str() {
+        "" => "none".to_owned(),
+        certificate => format!("at both, with {certificate}"),
+    };
+    let admin = if config.ops.admin_key.is_some() { ", with the admin API" } else { "" };
+    let mut text = format!(
+        "The configuration is good.\n  public door   {}\n  SBE door      {sbe}\n  TLS           {tls}\n  ops door      {}{admin}\n",
+        config.server.listen, config.ops.listen
+    );
     for venue in &config.venues {
         let count = venue.symbols.len();
-        println!("  venue         {} ({}) at {}, {count} symbols", venue.name, venue.kind, venue.ws_url);
+        text += &format!("  venue         {} ({}) at {}, {count} symbols\n", venue.name, venue.kind, venue.ws_url);
     }
-    Ok(())
+    text
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

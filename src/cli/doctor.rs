@@ -10,15 +10,15 @@ mod settings;
 mod validity;
 mod venues;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use self::{finding::Status, machine::Machine};
-use super::{Failure, Settings, read_config, terminal::Paint};
+use super::{
+    Failure, Settings, read_config,
+    terminal::{Paint, print},
+};
 use crate::config::Config;
 
 /// Options of `tickcast doctor`.
@@ -63,8 +63,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
     } else {
         finding::text(&findings, Paint::of_output())
     };
-    // Whoever reads our output may have seen enough (`| head`).
-    let _closed = io::stdout().write_all(shown.as_bytes());
+    print(shown)?;
     match finding::count(&findings, Status::Fail) {
         0 => Ok(()),
         1 => Err(Failure::new(Failure::RUNTIME, "one check failed")),

@@ -6,7 +6,6 @@ mod report;
 
 use std::{
     fs,
-    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,7 +17,7 @@ use self::{contents::Contents, report::Report};
 use super::{
     Failure,
     progress::Progress,
-    terminal::{Paint, grouped},
+    terminal::{Paint, grouped, print},
 };
 use crate::recording::{Error, Reader};
 
@@ -65,8 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         reports.iter().map(|report| report.text(paint, arguments.streams)).collect::<Vec<_>>().join("\n")
     };
-    // Whoever reads our output may have seen enough (`| head`).
-    let _closed = io::stdout().write_all(shown.as_bytes());
+    print(shown)?;
     if let Some((path, reason)) = reports.iter().find_map(|report| Some((&report.path, report.broken.as_ref()?))) {
         return Err(Failure::new(Failure::NO_INPUT, format_args!("{path} is broken: {reason}")));
     }

@@ -5,7 +5,7 @@ mod options;
 
 use std::{
     fs::{self, File},
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -18,7 +18,7 @@ use std::{
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::{Failure, Settings};
+use super::{Failure, Settings, terminal::print};
 use crate::{
     app,
     load::{self, LoadError, Plan, Report, Stage, Storm, Target, TargetError},
@@ -89,8 +89,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
         fs::write(path, report.html()).map_err(|error| cannot_write(path, error))?;
     }
     let shown = if arguments.json { report.json() } else { format!("\n{}", report.text(columns())) };
-    // Whoever read our output may have seen enough (`| head`).
-    let _closed = writeln!(io::stdout(), "{shown}");
+    print(format!("{shown}\n"))?;
     if let Some(path) = &arguments.report {
         eprintln!("The report is in {}.", path.display());
     }

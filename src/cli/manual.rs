@@ -10,7 +10,7 @@ use clap::{Args, Command, builder::PossibleValuesParser, builder::TypedValuePars
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{EXIT_CODES, FIRST_STEPS, Failure};
+use super::{EXIT_CODES, FIRST_STEPS, Failure, terminal::print};
 
 /// Options of `tickcast completions`.
 #[derive(Debug, Args)]
@@ -48,8 +48,7 @@ fn shells() -> impl TypedValueParser<Value = Shell> {
 pub(super) fn completions(mut line: Command, arguments: &Completions) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut line, "tickcast", &mut script);
-    print(&script);
-    Ok(())
+    print(script)
 }
 
 /// Prints the page of everything, or writes a page for each command.
@@ -58,8 +57,7 @@ pub(super) fn pages(line: Command, arguments: &Pages) -> Result<(), Failure> {
     line.build();
     let Some(folder) = &arguments.dir else {
         let page = whole(&line).map_err(|error| Failure::new(Failure::DEFECT, error))?;
-        print(&page);
-        return Ok(());
+        return print(page);
     };
     fs::create_dir_all(folder).map_err(|error| cannot_write(folder, &error))?;
     let main = whole(&line).map_err(|error| Failure::new(Failure::DEFECT, error))?;
@@ -78,11 +76,6 @@ pub(super) fn pages(line: Command, arguments: &Pages) -> Result<(), Failure> {
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Failure::CANNOT_CREATE, format_args!("--dir {}: {error}", path.display()))
-}
-
-fn print(bytes: &[u8]) {
-    // Whoever read our output may have seen enough (`| head`).
-    let _closed = io::stdout().write_all(bytes);
 }
 
 /// One page with every command in it.

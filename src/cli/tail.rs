@@ -7,14 +7,7 @@ mod rows;
 mod show;
 mod table;
 
-use std::{
-    fs,
-    io::{self, Write},
-    path::PathBuf,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use clap::{Args, ColorChoice, builder::NonEmptyStringValueParser};
 use futures_util::StreamExt;
@@ -27,7 +20,10 @@ use rustls::{
 use tokio_tungstenite::{Connector, connect_async_tls_with_config, tungstenite::Message};
 
 use self::show::Show;
-use super::Failure;
+use super::{
+    Failure,
+    terminal::{printed, write},
+};
 use crate::{clock, config::Config};
 
 /// Options of `tickcast tail`.
@@ -84,8 +80,8 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
 
 /// How a connection ended.
 enum End {
-    /// There were as many events as were asked for, or nobody reads them any more.
-    Enough,
+    /// There were as many events as were asked for, or they can be printed no longer.
+    Over(Result<(), Failure>),
     /// The server or the network ended it.
     Lost(Failure),
 }
@@ -102,7 +98,7 @@ async fn tail(config: &Config, arguments: &Arguments, mut show: Show) -> Result<
     loop {
         let before = left;
         let failure = match connection(&base, &url, trust.as_ref(), &mut show, &mut left).await {
-            End::Enough => return Ok(()),
+            End::Over(result) => return result,
             End::Lost(failure) if arguments.reconnect => failure,
             End::Lost(failure) => return Err(failure),
         };
@@ -153,9 +149,8 @@ async fn connection(base: &str, url: &str, trust: Option<&Arc<ClientConfig>>, sh
         match message {
             Message::Text(text) => {
                 heard = true;
-                if print(&show.event(clock::now(), &text)).is_err() {
-                    // Whoever read our output has seen enough (`| head`).
-                    return End::Enough;
+                if let Err(error) = write(show.event(clock::now(), &text).as_bytes()) {
+                    return End::Over(printed(Err(error)));
                 }
                 *left -= 1;
             }
@@ -167,7 +162,7 @@ async fn connection(base: &str, url: &str, trust: Option<&Arc<ClientConfig>>, sh
             _ => {}
         }
     }
-    End::Enough
+    End::Over(Ok(()))
 }
 
 /// The server as a person may write it: the address of its page or of its REST is one as well.
@@ -222,12 +217,6 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
 const SPELLING: &str = "a stream is symbol@channel with the symbol in lower case (btcusdt@trade), and a name that the \
                         server does not know is silent, as on Binance. Waiting on.";
-
-fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
 
 #[cfg(test)]
 mod tests {

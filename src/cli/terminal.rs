@@ -1,11 +1,34 @@
 //! What a person sees: colour where it is wanted, numbers and times in plain spelling.
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, ErrorKind, IsTerminal, Write},
     time::Duration,
 };
 
+use super::Failure;
 use crate::market::Nanos;
+
+/// Prints all of a command's result.
+pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    printed(write(text.as_ref()))
+}
+
+/// Writes to standard output, and not just to a buffer of it.
+pub(super) fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// What became of printing, for the user. Whoever read it may have seen enough (`| head`): that is no failure.
+pub(super) fn printed(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(Failure::CANNOT_CREATE, format_args!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Colour or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -119,6 +119,38 @@ fn each_mistake_in_a_configuration_gets_one_clear_line() {
     assert_eq!(process::run(&["check-config", "--log", "info,tickcast::intake=DEBUG"]).0, 0);
 }
 
+/// The commands whose result is a text; what becomes of it when standard output is `out`.
+fn printed_into(out: impl Fn() -> Stdio) -> Vec<(Option<i32>, String)> {
+    [&["check-config"][..], &["default-config"], &["man"], &["completions", "bash"]]
+        .into_iter()
+        .map(|arguments| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tickcast"));
+            let child = command.args(arguments).stdout(out()).stderr(Stdio::piped()).spawn().expect("it runs");
+            let output = child.wait_with_output().expect("it ends");
+            (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+        })
+        .collect()
+}
+
+#[test]
+fn whoever_has_read_enough_hears_no_complaint() {
+    // Nobody has the other end any more when it is first written to.
+    let closed = || Stdio::from(std::io::pipe().expect("a pipe").1);
+    for (code, wrong) in printed_into(closed) {
+        assert_eq!((code, wrong.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_in_one_line() {
+    let Ok(_) = fs::metadata("/dev/full") else { return };
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").expect("a device"));
+    for (code, wrong) in printed_into(full) {
+        assert_eq!(code, Some(73), "{wrong}");
+        assert!(wrong.starts_with("tickcast: standard output: ") && wrong.lines().count() == 1, "{wrong}");
+    }
+}
+
 #[test]
 fn the_environment_lies_over_the_file_and_flags_over_both() {
     let file = ConfigFile::new("layers", "[server]\nlisten = \"127.0.0.1:1001\"\n[ops]\nlisten = \"127.0.0.1:1002\"");
