@@ -35,7 +35,7 @@ pub struct Rejection {
 
 const NOT_FOUND: Rejection = Rejection { status: 404, body: "Invalid request path" };
 const BAD_UNIT: Rejection = Rejection { status: 400, body: "Invalid timeUnit: expected MILLISECOND or MICROSECOND" };
-const BAD_ESCAPE: Rejection = Rejection { status: 400, body: "Invalid percent-encoding: expected UTF-8" };
+const BAD_ESCAPE: Rejection = Rejection { status: 400, body: "Invalid percent-encoding: expected %XX of UTF-8" };
 
 /// Reads the path and query of an upgrade request: `/ws`, `/ws/a/b`, `/stream`, `/stream?streams=a/b`, all with an
 /// optional `timeUnit` and an optional venue in front (`/kraken/ws/...`).
@@ -115,6 +115,11 @@ fn unit(text: &str) -> Result<TimeUnit, Rejection> {
 
 /// Escapes as UTF-8. A `+` stays one: it stands in names such as `btcusdt@kline_1d@+08:00`.
 fn decoded(text: &str) -> Result<Cow<'_, str>, Rejection> {
+    let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let is_escape = |(at, _): (usize, &str)| [1, 2].iter().all(|behind| is_hex(text.as_bytes().get(at + behind)));
+    if !text.match_indices('%').all(is_escape) {
+        return Err(BAD_ESCAPE);
+    }
     percent_decode_str(text).decode_utf8().map_err(|_| BAD_ESCAPE)
 }
 
@@ -189,8 +194,18 @@ mod tests {
         for url in ["/", "", "/foo", "/stream/anything", "/wss", "/nosuch/ws", "/kraken", "/kraken/foo", "ws", "/WS"] {
             assert_eq!(read(url), Err(404), "{url}");
         }
-        for url in ["/ws?timeUnit=second", "/ws?timeUnit=", "/stream?streams=a?timeUnit=Micro", "/ws/%FF", "/ws?%FF=1"]
-        {
+        for url in [
+            "/ws?timeUnit=second",
+            "/ws?timeUnit=",
+            "/stream?streams=a?timeUnit=Micro",
+            "/ws/%FF",
+            "/ws?%FF=1",
+            "/stream?streams=%zz",
+            "/stream?streams=a%4",
+            "/ws/a%",
+            "/ws?x=%+1",
+            "/ws?%é=1",
+        ] {
             assert_eq!(read(url), Err(400), "{url}");
         }
     }
