@@ -382,10 +382,12 @@ impl Shared {
         self.metrics[venue.0 as usize].leg(leg).record(lateness.as_secs_f64());
     }
 
-    /// Asks intake; a full channel means that intake is gone, and so soon is this engine.
+    /// Asks intake. At the end it goes first: what is left to be taken in then asks for things in vain.
     fn ask(&self, request: Request) {
-        if self.requests.try_send(request).is_err() {
-            tracing::warn!(?request, "intake does not take requests");
+        match self.requests.try_send(request) {
+            Ok(()) => {}
+            Err(flume::TrySendError::Full(_)) => tracing::warn!(?request, "intake does not take requests"),
+            Err(flume::TrySendError::Disconnected(_)) => tracing::trace!(?request, "intake has ended"),
         }
     }
 

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{clients::unread, readiness, until, until_ready};
 use crate::{
     client::{self, PATIENCE, Socket},
+    house::wait_until,
     process::Served,
 };
 
@@ -92,6 +93,14 @@ async fn a_drain_tells_everyone_answers_who_asked_and_ends_well() {
     assert!(code == 1001 && last.len() > 70, "in microseconds: {last}");
     assert_eq!(served.wait(), Some(0), "clients that answer nothing do not hold it up");
     drop(silent);
+}
+
+#[test]
+fn an_end_while_history_is_fetched_is_no_cause_for_warnings() {
+    let mut served = Served::start(&["serve"]);
+    served.signal("TERM");
+    wait_until("the end", || !served.is_running());
+    assert_eq!(served.lines_with("intake does not take requests"), 0, "{}", served.log());
 }
 
 #[tokio::test]
