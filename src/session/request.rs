@@ -9,7 +9,7 @@ use serde::{
 use serde_json::{error::Category, value::RawValue};
 
 /// The id of a request as the client wrote it: an integer of 64 bits, a string of up to 36 letters, digits, `-` and
-/// `_`, or `null`. It is echoed byte for byte, so nothing can be lost in between.
+/// `_` (escaped or not), or `null`. It is echoed byte for byte, so nothing can be lost in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Id<'a>(pub(super) &'a str);
 
@@ -88,15 +88,18 @@ fn names<'a>(text: &'a str, fields: &Fields<'a>) -> Result<Vec<Cow<'a, str>>, Re
 }
 
 fn params<'a>(fields: &Fields<'a>) -> Result<Vec<&'a RawValue>, Refusal<'a>> {
-    let Some(params) = fields.params else { return Ok(Vec::new()) };
+    // Some clients write the absence of parameters down.
+    let Some(params) = fields.params.filter(|params| params.get() != "null") else { return Ok(Vec::new()) };
     serde_json::from_str(params.get())
         .map_err(|error| refusal(2, format!("Invalid request: {}", without_position(&error)), None))
 }
 
 fn legal_id(raw: &str) -> Option<Id<'_>> {
-    let is_legal = match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(text) => text.len() <= 36 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
-        None => raw == "null" || raw.parse::<i64>().is_ok(),
+    let is_legal = match serde_json::from_str(raw) {
+        Ok(BorrowedText(text)) => {
+            text.len() <= 36 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        }
+        Err(_) => raw == "null" || raw.parse::<i64>().is_ok(),
     };
     is_legal.then_some(Id(raw))
 }

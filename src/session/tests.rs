@@ -95,6 +95,10 @@ fn requests_are_answered_byte_for_byte() {
             r#"{"method":"LIST_SUBSCRIPTIONS","params":[],"id":9223372036854775807}"#,
             r#"{"result":["btcusdt@trade","btcusdt@depth@1000ms","kraken:btcusd@trade","BTCUSDT@trade"],"id":9223372036854775807}"#,
         ),
+        (
+            r#"{"method":"LIST_SUBSCRIPTIONS","params":null,"id":"\u0061b\u002d1"}"#,
+            r#"{"result":["btcusdt@trade","btcusdt@depth@1000ms","kraken:btcusd@trade","BTCUSDT@trade"],"id":"\u0061b\u002d1"}"#,
+        ),
         (r#"{"method":"GET_PROPERTY","params":["combined"],"id":5}"#, r#"{"result":false,"id":5}"#),
         (r#"{"method":"SET_PROPERTY","params":["combined",true],"id":6}"#, r#"{"result":null,"id":6}"#),
         (r#"{"method":"GET_PROPERTY","params":["combined"],"id":7}"#, r#"{"result":true,"id":7}"#),

@@ -120,14 +120,14 @@ fn invalid(text: impl Into<String>) -> Refusal {
     bad(-1135, text)
 }
 
-/// `^[a-zA-Z0-9-_]{1,36}$` in quotes, an integer, or `null`.
+/// A string that is `^[a-zA-Z0-9-_]{1,36}$` when it is read, an integer, or `null`.
 fn is_id(raw: &str) -> bool {
-    match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(text) => {
+    match serde_json::from_str(raw) {
+        Ok(Text(text)) => {
             let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
             (1..=ID_CHARS_MAX).contains(&text.len()) && text.bytes().all(legal)
         }
-        None => raw == "null" || raw.parse::<i64>().is_ok() || raw.parse::<u64>().is_ok(),
+        Err(_) => raw == "null" || raw.parse::<i64>().is_ok() || raw.parse::<u64>().is_ok(),
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn ids_go_back_as_they_came() {
-        for id in ["1", "-7", "null", "\"a-B_9\"", "9223372036854775807", "18446744073709551615"] {
+        for id in ["1", "-7", "null", "\"a-B_9\"", r#""\u0061\u002d""#, "9223372036854775807", "18446744073709551615"] {
             let text = format!(r#"{{"method":"time","id":{id}}}"#);
             assert_eq!(Request::parse(&text, true).expect("a request").id, id);
         }
