@@ -207,6 +207,9 @@ fn with_console(settings: Settings) -> Result<(Config, Console), Failure> {
 fn check_config(config: &Config) -> Result<(), Failure> {
     crate::app::check(config)?;
     crate::server::check(config).map_err(StartError::from)?;
+    if let Some(core) = doctor::strange_core(config) {
+        eprintln!("tickcast: `server.shard_cores` names core {core}, which this process may not use on this machine");
+    }
     terminal::print(summary(config))
 }
 
@@ -234,8 +237,10 @@ fn summary(config: &Config) -> String {
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("it has to be KEY=VALUE, e.g. server.shards=2")?;
-    Ok((key.trim().to_owned(), value.trim().to_owned()))
+    match text.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it has to be KEY=VALUE, e.g. server.shards=2".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -250,6 +255,8 @@ mod tests {
     #[test]
     fn settings_are_key_and_value() {
         assert_eq!(key_value("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
-        assert!(key_value("a.b").is_err());
+        for text in ["a.b", "=", "=x", " =x", ""] {
+            assert!(key_value(text).is_err(), "{text}");
+        }
     }
 }

@@ -46,6 +46,11 @@ to, with one request each; nothing is changed and nothing left behind.
   tickcast doctor --config venues.toml --clients 20000
   tickcast doctor --offline --json | jq '.checks[] | select(.status != \"ok\")'";
 
+/// A core that `server.shard_cores` names and this process may not use.
+pub(super) fn strange_core(config: &Config) -> Option<usize> {
+    limits::strange_core(&machine::core_numbers(), config)
+}
+
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
     let read = read_config(settings);
     let file = settings.config.as_ref().map(|path| path.display().to_string());

@@ -1,6 +1,6 @@
 //! Limits and relations between values that types cannot hold.
 
-use std::{fmt::Display, net::IpAddr};
+use std::{collections::HashSet, fmt::Display, net::IpAddr};
 
 use super::{
     Config, ConfigError, Exchange, Ops, Sbe, Tls, Venue,
@@ -191,6 +191,10 @@ fn venues(venues: &[Venue]) -> Result<(), ConfigError> {
         if let Some(symbol) = venue.symbols.iter().find(|symbol| symbol.is_empty() || !symbol.chars().all(plain)) {
             let expected = "a symbol has to be of letters, digits, . - _ and /".to_owned();
             return Err(out_of_range(&key("symbols"), symbol, expected));
+        }
+        let mut seen = HashSet::new();
+        if let Some(symbol) = venue.symbols.iter().find(|symbol| !seen.insert(*symbol)) {
+            return Err(out_of_range(&key("symbols"), symbol, "it is in the list twice".to_owned()));
         }
         range(&key("connections"), venue.connections, 1, 4)?;
         range(&key("book_depth"), venue.book_depth, 1, 100_000)?;

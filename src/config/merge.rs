@@ -166,17 +166,22 @@ fn check_members(origin: &str, key: &str, value: &Value, known: &BTreeSet<String
 }
 
 fn set(merged: &mut Table, key: &str, text: &str, origin: &str, known: &BTreeSet<String>) -> Result<(), ConfigError> {
+    let invalid = |message| ConfigError::Invalid { origin: origin.to_owned(), message };
+    if let Some(list) = list_around(merged, key) {
+        return Err(invalid(format!(
+            "`{key}` is inside `{list}`, which is a list and set whole: in a file (--config), or {list}=[...]"
+        )));
+    }
     if !known.contains(key) {
         return Err(unknown(origin, key, known));
     }
-    let invalid = |message| ConfigError::Invalid { origin: origin.to_owned(), message };
     let parts: Vec<&str> = key.split('.').collect();
     let (last, sections) = parts.split_last().expect("split yields at least one part");
     let mut table = &mut *merged;
     for section in sections {
         table = match table.get_mut(*section) {
             Some(Value::Table(inner)) => inner,
-            _ => return Err(invalid(format!("`{key}` is inside a list: set it in a file (--config)"))),
+            _ => return Err(unknown(origin, key, known)),
         };
     }
     let Some(old) = table.get_mut(*last) else { return Err(unknown(origin, key, known)) };
@@ -194,6 +199,20 @@ fn set(merged: &mut Table, key: &str, text: &str, origin: &str, known: &BTreeSet
     check_members(origin, key, &new, known)?;
     *old = fit(old, new);
     Ok(())
+}
+
+/// The list that `key` would lie in.
+fn list_around<'k>(merged: &Table, key: &'k str) -> Option<&'k str> {
+    let mut table = merged;
+    for (at, _) in key.match_indices('.') {
+        let section = key[..at].rsplit('.').next().unwrap_or_default();
+        match table.get(section)? {
+            Value::Table(inner) => table = inner,
+            Value::Array(_) => return Some(&key[..at]),
+            _ => return None,
+        }
+    }
+    None
 }
 
 fn unknown(origin: &str, key: &str, known: &BTreeSet<String>) -> ConfigError {

@@ -79,6 +79,10 @@ fn each_mistake_in_a_configuration_gets_one_clear_line() {
         ),
         ("venues = []", &["`venues` is empty", "[[venues]]"]),
         (
+            "[[venues]]\nname = \"x\"\nkind = \"binance\"\nws_url = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = [\"A\", \"A\"]",
+            &["`venues.1.symbols` is A", "twice"],
+        ),
+        (
             "[[venues]]\nname = \"api\"\nkind = \"binance\"\nws_url = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = [\"A\"]",
             &["`venues.1.name` is api", "path of ours"],
         ),
@@ -113,6 +117,19 @@ fn each_mistake_in_a_configuration_gets_one_clear_line() {
     let (code, _, wrong) = process::run(&["check-config", "--set", "server.shards=many"]);
     assert_eq!(code, 78);
     assert!(wrong.contains("--set server.shards") && wrong.contains("integer"), "{wrong}");
+    for inside in ["venues.0.name=x", "venues.1.symbols=[]", "venues.name=x"] {
+        let (code, _, wrong) = process::run(&["check-config", "--set", inside]);
+        assert_eq!(code, 78);
+        assert!(wrong.contains("`venues`, which is a list and set whole") && !wrong.contains("did you"), "{wrong}");
+    }
+    for nothing in ["=", "=x", "x"] {
+        let (code, _, wrong) = process::run(&["check-config", "--set", nothing]);
+        assert_eq!(code, 2);
+        assert!(wrong.contains("KEY=VALUE"), "{wrong}");
+    }
+    let (code, _, wrong) = process::run(&["check-config", "--set", "server.shard_cores=[0, 1000]"]);
+    assert_eq!(code, 0, "it may be for another machine");
+    assert!(wrong.contains("`server.shard_cores` names core 1000"), "{wrong}");
     let (code, _, wrong) = process::run(&["check-config", "--log", "loud"]);
     assert_eq!(code, 78);
     assert!(wrong.contains("`log.level` is loud") && wrong.contains("debug"), "{wrong}");

@@ -72,6 +72,12 @@ fn backlog(machine: &Machine, config: &Config) -> Finding {
     check.warn(found, why, &format!("sysctl -w net.core.somaxconn={backlog}"))
 }
 
+/// A core that a shard is to stay on and that is not among `usable`.
+pub(super) fn strange_core(usable: &[usize], config: &Config) -> Option<usize> {
+    let strange = config.server.shard_cores.iter().find(|core| !usable.contains(core));
+    strange.copied().filter(|_| !usable.is_empty())
+}
+
 fn cores(machine: &Machine, config: &Config) -> Finding {
     let check = Check::new(SECTION, "cores");
     let shards = match config.server.shards {
@@ -80,8 +86,7 @@ fn cores(machine: &Machine, config: &Config) -> Finding {
     };
     let count = counted(shards as u64, "shard");
     let found = format!("{} for this process, {count} and the ingest loop", machine.cores);
-    let strange = config.server.shard_cores.iter().find(|core| !machine.core_numbers.contains(core));
-    if let Some(core) = strange.filter(|_| !machine.core_numbers.is_empty()) {
+    if let Some(core) = strange_core(&machine.core_numbers, config) {
         let why = format!("server.shard_cores names core {core}, which this process may not use");
         return check.warn(
             found,
