@@ -69,12 +69,26 @@ pub(super) fn merge(defaults: &str, overrides: &Overrides) -> Result<Config, Con
         set(&mut merged, key, text, &format!("--set {key}"), &known)?;
     }
     let origin = || overrides.file.as_ref().map_or("configuration", |(name, _)| name).to_owned();
+    if let Some(key) = missing_key(&merged) {
+        let message = format!("`{key}` is missing; config/binance.toml has whole venues as examples");
+        return Err(ConfigError::Invalid { origin: origin(), message });
+    }
     let values = Values::of(&merged);
     let mut config = Config::deserialize(Value::Table(merged))
         .map_err(|error| ConfigError::Invalid { origin: origin(), message: with_value(&error.to_string(), &values) })?;
     config.values = values;
     Ok(config)
 }
+
+/// What a venue lacks without which it is none, as `venues.1.ws_url`: serde would name neither the venue nor a way out.
+fn missing_key(merged: &Table) -> Option<String> {
+    let venues = merged.get("venues")?.as_array()?.iter().filter_map(Value::as_table);
+    let lacking = |venue: &Table| VENUE_KEYS.into_iter().find(|key| !venue.contains_key(*key));
+    venues.zip(1..).find_map(|(venue, number)| Some(format!("venues.{number}.{}", lacking(venue)?)))
+}
+
+/// What every venue has to have.
+const VENUE_KEYS: [&str; 5] = ["name", "kind", "ws_url", "rest_url", "symbols"];
 
 fn parse(origin: &str, text: &str) -> Result<Table, ConfigError> {
     text.parse::<Table>().map_err(|error| {

@@ -102,6 +102,10 @@ fn each_mistake_in_a_configuration_gets_one_clear_line() {
             "[[venues]]\nname = \"x\"\nkind = \"binance\"\nws = \"ws://x\"\nrest_url = \"http://x\"\nsymbols = [\"A\"]",
             &["unknown key `venues.ws`", "venues.ws_url"],
         ),
+        (
+            "[[venues]]\nname = \"x\"\nkind = \"binance\"\nrest_url = \"http://x\"\nsymbols = [\"A\"]",
+            &["`venues.1.ws_url` is missing", "config/binance.toml"],
+        ),
     ];
     for (index, (text, expected)) in cases.into_iter().enumerate() {
         let file = ConfigFile::new(&format!("mistake-{index}"), text);
