@@ -189,7 +189,7 @@ impl Desk {
     pub(super) fn look(&mut self, now: Nanos, shared: &mut Shared) -> Due {
         self.give_up(now, shared);
         self.ask_if_due(now, shared);
-        self.look_at_interest(shared);
+        self.look_at_interest(now, shared);
         self.derive_due(now, shared);
         // A tick that found the book crossed comes again with each look.
         if self.books.is_held_crossed() {
@@ -201,7 +201,7 @@ impl Desk {
     }
 
     /// Someone new below the ring: a cadence wakes, a partial book goes out although nothing may have changed.
-    fn look_at_interest(&mut self, shared: &mut Shared) {
+    fn look_at_interest(&mut self, now: Nanos, shared: &mut Shared) {
         for cadence in Cadence::ALL {
             self.notice_demand(cadence, shared);
         }
@@ -211,7 +211,7 @@ impl Desk {
             self.publish_snapshot(false, shared);
         }
         if asked.values {
-            self.say_again(shared);
+            self.say_again(now, shared);
         }
     }
 

@@ -41,18 +41,9 @@ impl Retained {
         kept.batch.clear();
         kept.update = *update;
         kept.update.payload = match update.payload {
-            Payload::MiniTicker(index) => {
-                kept.batch.mini_tickers.push(batch.mini_tickers[index as usize]);
-                Payload::MiniTicker(0)
-            }
-            Payload::Ticker(index) => {
-                kept.batch.tickers.push(batch.tickers[index as usize]);
-                Payload::Ticker(0)
-            }
-            Payload::Rolling(window, index) => {
-                kept.batch.rollings.push(batch.rollings[index as usize]);
-                Payload::Rolling(window, 0)
-            }
+            Payload::MiniTicker(index) => kept.batch.mini_ticker(batch.mini_tickers[index as usize]),
+            Payload::Ticker(index) => kept.batch.ticker(batch.tickers[index as usize]),
+            Payload::Rolling(window, index) => kept.batch.rolling(window, batch.rollings[index as usize]),
             Payload::PartialDepth { cadence, last_id, bids, asks } => {
                 let mut copy = |side: &[Level]| {
                     let start = kept.batch.levels.len();

@@ -169,6 +169,24 @@ impl Batch {
         self.elements.clear();
     }
 
+    /// Takes a ticker in; gives what an update says to point to it.
+    pub fn mini_ticker(&mut self, ticker: MiniTicker) -> Payload {
+        self.mini_tickers.push(ticker);
+        Payload::MiniTicker(self.mini_tickers.len() as u32 - 1)
+    }
+
+    /// The same of a ticker of 24 hours.
+    pub fn ticker(&mut self, ticker: Ticker) -> Payload {
+        self.tickers.push(ticker);
+        Payload::Ticker(self.tickers.len() as u32 - 1)
+    }
+
+    /// The same of a ticker of a window.
+    pub fn rolling(&mut self, window: Window, ticker: RollingTicker) -> Payload {
+        self.rollings.push(ticker);
+        Payload::Rolling(window, self.rollings.len() as u32 - 1)
+    }
+
     /// What it occupies, for the ring's capacity in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.updates)

@@ -288,36 +288,32 @@ impl Desk {
 
     fn push_mini_ticker(&mut self, value: MiniTicker, time: Nanos, made: Nanos, shared: &mut Shared) {
         self.derived.published.mini_ticker = Some(Stamped { value, time, beat: shared.array_beat });
-        let payload = Payload::MiniTicker(shared.batch.mini_tickers.len() as u32);
-        shared.batch.mini_tickers.push(value);
+        let payload = shared.batch.mini_ticker(value);
         self.push(payload, time, made, shared);
     }
 
     fn push_ticker(&mut self, value: Ticker, time: Nanos, made: Nanos, shared: &mut Shared) {
         self.derived.published.ticker = Some(Stamped { value, time, beat: shared.array_beat });
-        let payload = Payload::Ticker(shared.batch.tickers.len() as u32);
-        shared.batch.tickers.push(value);
+        let payload = shared.batch.ticker(value);
         self.push(payload, time, made, shared);
     }
 
-    /// Publishes the newest values once more: a reader has missed what only comes again when it changes.
-    pub(super) fn say_again(&mut self, shared: &mut Shared) {
+    /// Publishes the newest values once more, with their own event times: a reader has missed what only comes again when it
+    /// changes. Their cause is that somebody asked, or their age would pass for latency.
+    pub(super) fn say_again(&mut self, now: Nanos, shared: &mut Shared) {
         let Published { mini_ticker, ticker, rolling } = self.derived.published;
         if let Some(Stamped { value, time, .. }) = mini_ticker {
-            let payload = Payload::MiniTicker(shared.batch.mini_tickers.len() as u32);
-            shared.batch.mini_tickers.push(value);
-            self.push(payload, time, time, shared);
+            let payload = shared.batch.mini_ticker(value);
+            self.push(payload, time, now, shared);
         }
         if let Some(Stamped { value, time, .. }) = ticker {
-            let payload = Payload::Ticker(shared.batch.tickers.len() as u32);
-            shared.batch.tickers.push(value);
-            self.push(payload, time, time, shared);
+            let payload = shared.batch.ticker(value);
+            self.push(payload, time, now, shared);
         }
         for (window, it) in Window::ALL.into_iter().zip(rolling) {
             let Some(Stamped { value, time, .. }) = it else { continue };
-            let payload = Payload::Rolling(window, shared.batch.rollings.len() as u32);
-            shared.batch.rollings.push(value);
-            self.push(payload, time, time, shared);
+            let payload = shared.batch.rolling(window, value);
+            self.push(payload, time, now, shared);
         }
         // These come with their next timer.
         self.derived.told_candles = None;
@@ -410,8 +406,7 @@ impl Desk {
                 continue;
             }
             *before = Some(Stamped { value, time: now, beat: shared.array_beat });
-            let payload = Payload::Rolling(window, shared.batch.rollings.len() as u32);
-            shared.batch.rollings.push(value);
+            let payload = shared.batch.rolling(window, value);
             self.push(payload, now, now, shared);
         }
     }

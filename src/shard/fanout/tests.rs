@@ -207,6 +207,9 @@ fn who_cannot_do_without_what_was_lost_is_told() {
     rig.pass(&[reset]);
     assert_eq!(clients[2].pipe.heard(), ["close:1001:Update ids were reset"]);
     rig.fanout.lapped();
+    for instrument in [InstrumentId(0), InstrumentId(1)] {
+        assert!(rig.interest.take_asked(instrument).values, "the newest values are asked for, of quiet ones too");
+    }
     rig.pass(&[]);
     assert_eq!(clients[0].pipe.heard(), ["close:1008:lapped"]);
     assert_eq!(clients[1].pipe.heard(), ["close:1008:lapped"]);

@@ -258,8 +258,11 @@ fn what_has_not_changed_is_said_again_only_to_who_listens_or_asks() {
     let (hours, days, averages, _) = told(&mut bench, &mut venue);
     assert_eq!((hours, days, averages), (3, 0, 6));
     topics.iter().for_each(|&topic| bench.interest.remove(topic));
+    let asked = bench.now;
     bench.interest.ask_values(INSTRUMENT);
     let (hours, days, averages, tickers) = told(&mut bench, &mut venue);
+    let old: Vec<_> = bench.updates.iter().filter(|(update, _)| update.received < asked).collect();
+    assert!(old.is_empty(), "what is said again is caused by who asks, or its age would pass for latency: {old:?}");
     assert_eq!((hours, days), (1, 1));
     assert!(averages > 0 && tickers > 0, "{averages} {tickers}");
 }
