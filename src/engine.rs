@@ -223,10 +223,12 @@ impl Engine {
             }
             Inbound::Refused { instrument, what, for_good, received } => {
                 let desk = &mut self.desks[instrument.index()];
-                desk.refused(what, for_good, received, &mut self.shared);
-                let (venue, has_traded) = (desk.venue, desk.has_traded());
-                if for_good && has_traded && matches!(what, Wanted::Trades | Wanted::AggTrades) {
+                let is_about_all = for_good && desk.has_traded() && matches!(what, Wanted::Trades | Wanted::AggTrades);
+                if is_about_all {
+                    let venue = desk.venue;
                     self.refused_to_all(venue, what, received);
+                } else {
+                    desk.refused(what, for_good, received, &mut self.shared);
                 }
             }
             Inbound::RecentTrades { instrument, body } => {
